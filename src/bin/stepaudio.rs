@@ -1,0 +1,5 @@
+//! The `stepaudio` program.
+
+fn main() -> std::process::ExitCode {
+    stepaudio::commands::main()
+}

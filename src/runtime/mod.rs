@@ -1,0 +1,4 @@
+//! Where tasks run.
+
+pub mod golden;
+pub mod weights;

@@ -1,0 +1,1 @@
+//! Opening a published checkpoint as named tensors.
