@@ -2,6 +2,15 @@
 //!
 //! Everything is mono `f32` in -1..1 unless a function says otherwise.
 
+pub mod decode;
+pub mod encode;
+pub mod fbank;
+pub mod level;
+pub mod mel;
+pub mod resample;
+mod stft;
+pub mod trim;
+
 /// One channel of sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audio {
@@ -16,4 +25,15 @@ impl Audio {
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
     }
+}
+
+/// A table of features, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// `rows * columns` values.
+    pub data: Vec<f32>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Values in a row.
+    pub columns: usize,
 }

@@ -8,7 +8,9 @@ pub mod nn;
 pub mod paraformer;
 pub mod semantic;
 pub mod speaker;
+pub mod synthesis;
 pub mod vocoder;
+pub mod whisper;
 
 use crate::error::Error;
 
