@@ -1,0 +1,1 @@
+//! Decoding of every format, damage included.
