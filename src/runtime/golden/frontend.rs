@@ -196,7 +196,12 @@ impl<'a, 'r> Sheet<'a, 'r> {
         for case in self.named(".file") {
             let bytes = self.file.whole(&format!("{case}.file"))?;
             let clip = decode::read(bytes.values.iter().map(|&b| b as u8).collect())?;
-            self.check(&format!("{case}.loaded"), &clip.channels.concat())?;
+            let planes = Features {
+                data: clip.channels.concat(),
+                rows: clip.channels.len(),
+                columns: clip.frames(),
+            };
+            self.check_table(&format!("{case}.loaded"), &planes)?;
             let mut samples = clip.mono().samples;
             cap_peak(&mut samples);
             self.check(&format!("{case}.level06"), &samples)?;
