@@ -3,9 +3,10 @@
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/transformer/upsample_encoder_v2.py`.
 
 use super::activation::silu;
-use super::conv::RowConv;
+use super::conv::CausalConv;
 use super::relative::{KeyValue, RelativeAttention, position_table};
 use super::{Stage, Trace, count, linear};
+use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
@@ -17,10 +18,10 @@ const LEAK: f64 = 0.01;
 #[derive(Debug, Clone)]
 pub(super) struct Encoder {
     embed: Embed,
-    look: RowConv,
-    settle: RowConv,
+    look: Conv1d,
+    settle: CausalConv,
     layers: Vec<Layer>,
-    upsample: RowConv,
+    upsample: CausalConv,
     up_embed: Embed,
     up_layers: Vec<Layer>,
     after_norm: LayerNorm,
@@ -49,10 +50,10 @@ impl Encoder {
         let lookahead = vb.pp("pre_lookahead_layer");
         Ok(Self {
             embed: Embed::load(&vb.pp("embed"))?,
-            look: RowConv::load(&lookahead.pp("conv1"))?,
-            settle: RowConv::load(&lookahead.pp("conv2"))?,
+            look: Conv1d::load(&lookahead.pp("conv1"), Conv1dConfig::default())?,
+            settle: CausalConv::load(&lookahead.pp("conv2"))?,
             layers: layers("encoders")?,
-            upsample: RowConv::load(&vb.pp("up_layer.conv"))?,
+            upsample: CausalConv::load(&vb.pp("up_layer.conv"))?,
             up_embed: Embed::load(&vb.pp("up_embed"))?,
             up_layers: layers("up_encoders")?,
             after_norm: LayerNorm::load(&vb.pp("after_norm"), 1e-5)?,
@@ -61,7 +62,7 @@ impl Encoder {
 
     /// How many rows after a row the encoder sees.
     pub(super) fn lookahead(&self) -> usize {
-        self.look.context()
+        self.look.taps() - 1
     }
 
     /// How many output rows each input row gives; the convolution spans twice that, plus one.
@@ -88,8 +89,7 @@ impl Encoder {
         let (batch, rows, width) = x.dims3()?;
         let repeated = x.unsqueeze(2)?.repeat((1, 1, self.rate(), 1))?;
         let repeated = repeated.reshape((batch, rows * self.rate(), width))?;
-        let (x, past) = self.upsample.causal(state.upsample.as_ref(), &repeated)?;
-        state.upsample = Some(past);
+        let x = self.upsample.chunk(&repeated, &mut state.upsample)?;
         trace(Stage::UpLayer, &x)?;
         let x = self.up_embed.forward(&x)?;
         trace(Stage::UpEmbed, &x)?;
@@ -102,9 +102,7 @@ impl Encoder {
     fn look_ahead(&self, x: &Tensor, padding: usize, past: &mut Option<Tensor>) -> Result<Tensor> {
         let padded = x.pad_with_zeros(1, 0, padding)?;
         let seen = candle_nn::ops::leaky_relu(&self.look.forward(&padded)?, LEAK)?;
-        let (y, next) = self.settle.causal(past.as_ref(), &seen)?;
-        *past = Some(next);
-        y + padded.narrow(1, 0, seen.dim(1)?)?
+        self.settle.chunk(&seen, past)? + padded.narrow(1, 0, seen.dim(1)?)?
     }
 }
 

@@ -3,7 +3,7 @@
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/flow/decoder_dit.py`.
 
 use super::activation::{gelu_tanh, mish};
-use super::conv::RowConv;
+use super::conv::CausalConv;
 use super::{Stage, Trace, count, linear};
 use crate::models::nn::attention::attention;
 use crate::models::nn::norm::{LayerNorm, layer_norm};
@@ -255,30 +255,29 @@ impl Attention {
 /// Causal convolution, layer norm, Mish, causal convolution.
 #[derive(Debug, Clone)]
 struct ConvBlock {
-    first: RowConv,
+    first: CausalConv,
     norm: LayerNorm,
-    second: RowConv,
+    second: CausalConv,
 }
 
 impl ConvBlock {
     fn load(vb: &VarBuilder<'_>) -> Result<Self> {
         Ok(Self {
-            first: RowConv::load(&vb.pp(1))?,
+            first: CausalConv::load(&vb.pp(1))?,
             norm: LayerNorm::load(&vb.pp(3), 1e-5)?,
-            second: RowConv::load(&vb.pp(6))?,
+            second: CausalConv::load(&vb.pp(6))?,
         })
     }
 
     fn forward(&self, x: &Tensor, past: Option<&mut [Option<Tensor>; 2]>) -> Result<Tensor> {
-        let mut none = [None, None];
-        let [first, second] = past.unwrap_or(&mut none);
-        let (y, next) = self.first.causal(first.as_ref(), x)?;
-        // A copy: a view would keep the whole input alive.
-        *first = Some(next.contiguous()?);
-        let y = mish(&self.norm.forward(&y)?)?;
-        let (y, next) = self.second.causal(second.as_ref(), &y)?;
-        *second = Some(next.contiguous()?);
-        Ok(y)
+        let between = |y: &Tensor| mish(&self.norm.forward(y)?);
+        match past {
+            None => self.second.whole(&between(&self.first.whole(x)?)?),
+            Some([first, second]) => {
+                let y = between(&self.first.chunk(x, first)?)?;
+                self.second.chunk(&y, second)
+            }
+        }
     }
 }
 
