@@ -91,6 +91,8 @@ pub enum Ended {
 pub enum Stage {
     /// Weights are read.
     Load,
+    /// The language model's weights are quantised, once for all starts.
+    Quantise,
     /// The reference recording is analysed.
     Voice,
     /// The language model reads its prompt and writes audio ids.
@@ -119,6 +121,8 @@ pub enum Event {
     Finished(Stage, f64),
     /// The next piece of the result.
     Samples(Audio),
+    /// Nothing new; the listener may stop the task.
+    Tick,
     /// Something that the user should know.
     Note(String),
 }

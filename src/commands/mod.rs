@@ -11,7 +11,7 @@ mod settings;
 mod speech;
 
 use crate::error::{Error, Result};
-use crate::models::llm::config::Precision;
+use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;

@@ -96,7 +96,7 @@ impl Printer {
 
     /// A view of one task's progress.
     pub fn progress(&self) -> Progress {
-        Progress { printer: self.clone(), bar: None, told: Instant::now() }
+        Progress { printer: self.clone(), bar: None, stage: None, told: Instant::now() }
     }
 
     /// Colours `text` when colours are on.
@@ -117,6 +117,7 @@ impl Printer {
 pub struct Progress {
     printer: Printer,
     bar: Option<ProgressBar>,
+    stage: Option<Stage>,
     told: Instant,
 }
 
@@ -132,7 +133,7 @@ impl Progress {
             Event::Started(stage) => self.start(*stage),
             Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
-            Event::Samples(_) => {}
+            Event::Samples(_) | Event::Tick => {}
         }
     }
 
@@ -145,6 +146,7 @@ impl Progress {
 
     fn start(&mut self, stage: Stage) {
         self.clear();
+        self.stage = Some(stage);
         self.told = Instant::now();
         if !self.printer.terminal {
             return self.printer.talk(&format!("{} …", doing(stage)));
@@ -158,6 +160,9 @@ impl Progress {
     }
 
     fn advance(&mut self, stage: Stage, done: usize, total: Option<usize>) {
+        if self.stage != Some(stage) {
+            self.start(stage);
+        }
         let text = amount(stage, done, total);
         if let Some(bar) = &self.bar {
             if let (Some(total), None) = (total, bar.length()) {
@@ -200,6 +205,7 @@ fn style(template: &str) -> ProgressStyle {
 fn doing(stage: Stage) -> &'static str {
     match stage {
         Stage::Load => "loading the models",
+        Stage::Quantise => "quantising the weights (once)",
         Stage::Voice => "listening to the voice",
         Stage::Generate => "speaking",
         Stage::Flow => "drawing the spectrogram",
@@ -210,6 +216,7 @@ fn doing(stage: Stage) -> &'static str {
 fn done(stage: Stage) -> &'static str {
     match stage {
         Stage::Load => "loaded the models",
+        Stage::Quantise => "quantised the weights",
         Stage::Voice => "learned the voice",
         Stage::Generate => "spoke",
         Stage::Flow => "drew the spectrogram",

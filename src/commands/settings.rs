@@ -2,8 +2,9 @@
 
 use super::Global;
 use crate::error::{Error, Result};
-use crate::models::llm::config::Precision;
+use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
+use crate::runtime::residency::ModelSettings;
 use serde::Deserialize;
 use std::env;
 use std::fs;
@@ -35,6 +36,16 @@ struct File {
 }
 
 impl Settings {
+    /// What the engine needs to know.
+    pub fn engine(&self) -> ModelSettings {
+        ModelSettings {
+            models: self.models.clone(),
+            device: self.device,
+            precision: self.precision,
+            quantised: self.cache.join("weights"),
+        }
+    }
+
     /// Resolves the global flags.
     pub fn resolve(global: &Global) -> Result<Self> {
         let path = user_folder("XDG_CONFIG_HOME", ".config")?.join("config.toml");

@@ -129,6 +129,26 @@ pub fn rows<T: Copy + Into<i64>>(mixed: &[T]) -> Result<Vec<[i64; 2]>> {
     Ok(rows)
 }
 
+/// [`rows`] of checked codes, as indices into the flow's table.
+pub fn flow_rows(mixed: &[u32]) -> Result<Vec<[u32; 2]>> {
+    Ok(rows(mixed)?.iter().map(|row| row.map(|code| code.max(0) as u32)).collect())
+}
+
+/// Repetitions of a pattern at the end of a generation that count as a loop.
+const LOOP_REPEATS: usize = 4;
+/// Shortest and longest pattern, in groups; the shortest loop is 3 s of sound, as a pause is no loop.
+const LOOP_GROUPS: Range<usize> = 1..20;
+const LOOP_LEAST: usize = 25;
+
+/// Whether mixed codes or ids end by saying the same few groups over and over.
+pub fn ends_in_loop(mixed: &[u32]) -> bool {
+    let groups: Vec<&[u32]> = mixed.chunks_exact(GROUP).rev().collect();
+    LOOP_GROUPS.into_iter().any(|period| {
+        let length = (period * LOOP_REPEATS).max(LOOP_LEAST);
+        groups.len() >= length && (period..length).all(|i| groups[i] == groups[i - period])
+    })
+}
+
 fn check(stream: &str, codes: &[u32], size: u32) -> Result<()> {
     match codes.iter().find(|&&code| code >= size) {
         None => Ok(()),
