@@ -14,9 +14,15 @@ pub mod whisper;
 
 use crate::error::Error;
 
-/// A failure inside a network is an inference error; loaders turn it into a model error with the file's name.
+/// A failure inside a network is an inference error; an error of a weight file comes out as it went in.
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::inference("a network failed").cause(error)
+        let candle_core::Error::WrappedContext { wrapped, context } = error else {
+            return Self::inference("a network failed").cause(error);
+        };
+        match wrapped.downcast::<Self>() {
+            Ok(own) => *own,
+            Err(other) => Self::inference("a network failed").cause(other).cause(context),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What two networks share.
 
+pub mod attention;
 pub mod conv;
 pub mod linear;
 pub mod norm;
