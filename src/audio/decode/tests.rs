@@ -261,6 +261,13 @@ fn an_hour_is_read() {
     assert!((clip.mono().seconds() - 3600.0).abs() < f64::EPSILON);
 }
 
+#[test]
+fn a_header_that_the_decoder_cannot_bear_is_an_error() {
+    let mut file = wav(false, 32, 1, &[0; 64]);
+    file[22..24].copy_from_slice(&0x8002u16.to_le_bytes());
+    assert_eq!(read(file).unwrap_err().kind, Kind::Input);
+}
+
 /// Damaged bytes give samples or an input error.
 fn survives(bytes: Vec<u8>) -> std::result::Result<(), TestCaseError> {
     match read(bytes) {

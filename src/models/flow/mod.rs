@@ -182,7 +182,7 @@ impl Flow {
     ///
     /// `noise` is standard normal, [channels, frames of prompt and rows together or more]. `watch` may end the
     /// work after any Euler step with [`Error::interrupted`].
-    pub fn sample(&self, voice: &VoicePrompt, rows: &[[u32; 2]], noise: &Tensor, watch: Watch<'_>) -> Result<Tensor> {
+    pub fn sample(&self, voice: &VoicePrompt, rows: &[[i64; 2]], noise: &Tensor, watch: Watch<'_>) -> Result<Tensor> {
         self.sample_traced(voice, rows, noise, watch, &mut |_, _| Ok(()))
     }
 
@@ -190,7 +190,7 @@ impl Flow {
     pub fn sample_traced(
         &self,
         voice: &VoicePrompt,
-        rows: &[[u32; 2]],
+        rows: &[[i64; 2]],
         noise: &Tensor,
         watch: Watch<'_>,
         trace: Trace<'_>,
@@ -247,17 +247,18 @@ impl Flow {
         solver::guided_euler(x, &self.times, self.guidance, velocity, after)
     }
 
-    /// rows -> [1, t, d]: both columns look into one table, and their vectors are put side by side.
-    fn embed(&self, rows: &[[u32; 2]]) -> Result<Tensor> {
+    /// rows -> [1, t, d]: both columns look into one table, negative entries at 0; their vectors lie side by side.
+    fn embed(&self, rows: &[[i64; 2]]) -> Result<Tensor> {
         self.check(rows)?;
-        let ids = Tensor::from_vec(rows.concat(), 2 * rows.len(), &self.device)?;
+        let ids: Vec<u32> = rows.iter().flatten().map(|&id| id.max(0) as u32).collect();
+        let ids = Tensor::from_vec(ids, 2 * rows.len(), &self.device)?;
         let vectors = self.codes.index_select(&ids, 0)?; // [2 t, d / 2]
         Ok(vectors.reshape((1, rows.len(), 2 * self.codes.dim(1)?))?)
     }
 
-    fn check(&self, rows: &[[u32; 2]]) -> Result<()> {
+    fn check(&self, rows: &[[i64; 2]]) -> Result<()> {
         let size = self.codes.dim(0)?;
-        match rows.iter().flatten().find(|&&id| id as usize >= size) {
+        match rows.iter().flatten().find(|&&id| id >= size as i64) {
             None => Ok(()),
             Some(id) => Err(Error::inference(format!(
                 "code {id} is outside the flow's table of {size}"
@@ -326,7 +327,7 @@ mod tests {
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
-    pub(super) fn rows(count: u32) -> Vec<[u32; 2]> {
+    pub(super) fn rows(count: i64) -> Vec<[i64; 2]> {
         (0..count).map(|i| [i * 37 % 1024, 1025 + i * 101 % 4096]).collect()
     }
 
@@ -371,7 +372,7 @@ mod tests {
     fn refuses_what_it_cannot_use() {
         let (flow, voice) = (flow(), voice());
         let noise = wave((80, 30), 0.77);
-        let mut fails = |rows: &[[u32; 2]], noise: &Tensor| {
+        let mut fails = |rows: &[[i64; 2]], noise: &Tensor| {
             flow.sample(&voice, rows, noise, &mut go).unwrap_err().to_string()
         };
         assert!(fails(&[], &noise).contains("no codes"));

@@ -8,8 +8,8 @@ use candle_core::{DType, Tensor};
 /// The voice that the flow continues.
 #[derive(Debug, Clone)]
 pub struct VoicePrompt {
-    /// The recording's codes as rows of two table indices at 25 Hz: linguistic, semantic.
-    pub rows: Vec<[u32; 2]>,
+    /// The recording's codes as [`rows`](crate::models::codes::rows) at 25 Hz.
+    pub rows: Vec<[i64; 2]>,
     /// The recording's log-mel [frames, channels], rounded to bfloat16, as f32.
     pub mel: Tensor,
     /// The speaker embedding [d], rounded to bfloat16, as f32.
@@ -20,7 +20,7 @@ impl VoicePrompt {
     /// Rounds `mel` [frames, channels] and `speaker` [d] to bfloat16, as the reference hands them over.
     ///
     /// The mel may have any number of frames: it is stretched to the rows when used.
-    pub fn new(rows: Vec<[u32; 2]>, mel: &Tensor, speaker: &Tensor) -> Result<Self> {
+    pub fn new(rows: Vec<[i64; 2]>, mel: &Tensor, speaker: &Tensor) -> Result<Self> {
         let round = |x: &Tensor| x.to_dtype(DType::BF16)?.to_dtype(DType::F32);
         if rows.is_empty() || mel.dims2()?.0 == 0 {
             return Err(Error::input("the reference recording is too short to give a voice"));

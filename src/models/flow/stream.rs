@@ -20,7 +20,7 @@ pub struct FlowStream<'a> {
     voice: VoicePrompt,
     noise: Tensor,
     speaker: Tensor,
-    pending: Vec<[u32; 2]>,
+    pending: Vec<[i64; 2]>,
     encoder: EncoderState,
     estimator: Vec<Vec<BlockState>>,
     window: Window,
@@ -65,7 +65,7 @@ impl<'a> FlowStream<'a> {
     /// The last [`Flow::lookahead`] rows are held back until more come or `last` says that none will; `None` when
     /// nothing is ready. What one call gives is one chunk of the reference, so the cuts between the calls matter.
     /// `watch` is called after each Euler step. After an error or the last chunk the stream has ended.
-    pub fn push(&mut self, rows: &[[u32; 2]], last: bool, watch: Watch<'_>) -> Result<Option<Tensor>> {
+    pub fn push(&mut self, rows: &[[i64; 2]], last: bool, watch: Watch<'_>) -> Result<Option<Tensor>> {
         if self.phase == Phase::Ended {
             return Err(Error::internal("codes came after the end of a stream"));
         }
@@ -128,7 +128,7 @@ impl<'a> FlowStream<'a> {
     /// One pass over `rows` and `padding` zero rows: the mel [frames, c] of all but the look-ahead.
     fn chunk(
         &mut self,
-        rows: &[[u32; 2]],
+        rows: &[[i64; 2]],
         padding: usize,
         known: Option<Tensor>,
         watch: Watch<'_>,
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn one_chunk_after_another_depends_on_the_past() {
         let flow = flow();
-        let speak = |first: &[[u32; 2]]| {
+        let speak = |first: &[[i64; 2]]| {
             let mut stream = FlowStream::new(&flow, voice(), wave((80, 300), 0.77)).unwrap();
             stream.push(first, false, &mut go).unwrap();
             let mel = stream.push(&rows(12), true, &mut go).unwrap().unwrap();
