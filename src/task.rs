@@ -46,7 +46,14 @@ pub struct SpeechOptions {
 impl Default for SpeechOptions {
     /// The reference's settings: `tts.py` of stepfun-ai/Step-Audio-EditX and the transformers default for top-k.
     fn default() -> Self {
-        Self { seed: 0, temperature: 0.7, top_k: 50, max_length: 8192, layout: Layout::default(), stream: false }
+        Self {
+            seed: 0,
+            temperature: 0.7,
+            top_k: 50,
+            max_length: 8192,
+            layout: Layout::default(),
+            stream: false,
+        }
     }
 }
 

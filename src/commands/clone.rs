@@ -33,9 +33,14 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let transcript = transcript(args)?;
     let mut session = Session::open(&context.settings.engine())?;
     let text = input::text(&args.text, "the text to say")?;
-    let reference = input::recording(&args.voice, context)?;
+    let reference = input::recording(&args.voice, &context.printer)?;
     let speech = args.speech.options(&output, context);
-    let task = Task::Clone(CloneTask { reference, transcript, text, speech });
+    let task = Task::Clone(CloneTask {
+        reference,
+        transcript,
+        text,
+        speech,
+    });
     deliver(&mut session, &task, &output, args.speech.force, context)?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use crate::audio::{Audio, encode};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -45,13 +45,20 @@ impl Output {
 }
 
 fn format_of(path: &Path) -> Result<AudioFormat> {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match extension.as_str() {
         "wav" | "wave" => Ok(AudioFormat::Wav),
         "flac" => Ok(AudioFormat::Flac),
         "pcm" | "raw" => Ok(AudioFormat::Pcm),
-        _ => Err(Error::usage(format!("cannot tell the format of `{}` from its name", path.display()))
-            .hint("end the name in `.wav`, `.flac` or `.pcm`, or give `--format`")),
+        _ => Err(Error::usage(format!(
+            "cannot tell the format of `{}` from its name",
+            path.display()
+        ))
+        .hint("end the name in `.wav`, `.flac` or `.pcm`, or give `--format`")),
     }
 }
 
@@ -69,25 +76,33 @@ fn check_writable(path: &Path, force: bool) -> Result<()> {
 
 /// Writes `audio` to `path` in one step: a reader sees the former file or the whole new one.
 pub fn write_audio(path: &Path, format: AudioFormat, audio: &Audio, force: bool) -> Result<()> {
-    let bytes = match format {
-        AudioFormat::Wav => encode::wav(audio)?,
-        AudioFormat::Flac => encode::flac(audio)?,
-        AudioFormat::Pcm => encode::pcm16(&audio.samples),
-    };
-    write_whole(path, &bytes, force)
+    write_whole(path, force, |part| match format {
+        AudioFormat::Wav => encode::wav(part, audio),
+        AudioFormat::Flac => encode::flac(part, audio),
+        AudioFormat::Pcm => encode::raw_pcm16(part, &audio.samples),
+    })
 }
 
-/// Writes `bytes` to `path` in one step.
-pub fn write_whole(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    let fail = |why: &dyn std::fmt::Display| Error::input(format!("cannot write `{}`", path.display())).cause(why);
+/// Writes what `fill` writes to `path` in one step.
+pub fn write_whole(path: &Path, force: bool, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let fail = |why: io::Error| Error::input(format!("cannot write `{}`", path.display())).cause(why);
     let mut part = part_file(path)?;
-    part.write_all(bytes).and_then(|()| part.as_file().sync_all()).map_err(|e| fail(&e))?;
-    let kept = if force { part.persist(path) } else { part.persist_noclobber(path) };
-    kept.map(drop).map_err(|e| fail(&e.error))
+    fill(part.as_file_mut())
+        .and_then(|()| part.as_file().sync_all())
+        .map_err(fail)?;
+    let kept = if force {
+        part.persist(path)
+    } else {
+        part.persist_noclobber(path)
+    };
+    kept.map(drop).map_err(|e| fail(e.error))
 }
 
 fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))
@@ -105,6 +120,7 @@ fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use std::io::Write;
 
     fn problem(path: &Path) -> Error {
         Output::resolve(path, None, false).unwrap_err()
@@ -113,12 +129,23 @@ mod tests {
     #[test]
     fn the_name_gives_the_format() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, format) in [("a.wav", AudioFormat::Wav), ("b.FLAC", AudioFormat::Flac), ("c.pcm", AudioFormat::Pcm)] {
+        for (name, format) in [
+            ("a.wav", AudioFormat::Wav),
+            ("b.FLAC", AudioFormat::Flac),
+            ("c.pcm", AudioFormat::Pcm),
+        ] {
             let path = dir.path().join(name);
-            assert_eq!(Output::resolve(&path, None, false).unwrap(), Output::File(path, format));
+            assert_eq!(
+                Output::resolve(&path, None, false).unwrap(),
+                Output::File(path, format)
+            );
         }
         assert_eq!(problem(&dir.path().join("d.mp3")).kind, Kind::Usage);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a check leaves nothing behind");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "a check leaves nothing behind"
+        );
     }
 
     #[test]
@@ -127,9 +154,9 @@ mod tests {
         let path = dir.path().join("a.wav");
         fs::write(&path, "old").unwrap();
         assert!(problem(&path).message.contains("exists already"));
-        assert!(write_whole(&path, b"new", false).is_err());
+        assert!(write_whole(&path, false, |part| part.write_all(b"new")).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        write_whole(&path, b"new", true).unwrap();
+        write_whole(&path, true, |part| part.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -137,7 +164,12 @@ mod tests {
     #[test]
     fn a_missing_folder_is_found_early() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(problem(&dir.path().join("no/a.wav")).hint.unwrap().contains("folder"));
+        assert!(
+            problem(&dir.path().join("no/a.wav"))
+                .hint
+                .unwrap()
+                .contains("folder")
+        );
     }
 
     #[test]

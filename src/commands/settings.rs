@@ -51,7 +51,9 @@ impl Settings {
         let path = user_folder("XDG_CONFIG_HOME", ".config")?.join("config.toml");
         let file = read_file(&path)?;
         let parse = |key: &str, text: String| {
-            text.parse().map_err(|why: String| Error::usage(format!("bad `{key}` in `{}`", path.display())).cause(why))
+            text.parse().map_err(|why: String| {
+                Error::usage(format!("bad `{key}` in `{}`", path.display())).cause(why)
+            })
         };
         let device = match (global.device, file.device) {
             (Some(device), _) => device,
@@ -70,7 +72,13 @@ impl Settings {
             None => user_folder("XDG_DATA_HOME", ".local/share")?.join("models"),
         };
         let seed = global.seed.or(file.seed).unwrap_or(0);
-        Ok(Self { models, device, precision, seed, cache: user_folder("XDG_CACHE_HOME", ".cache")? })
+        Ok(Self {
+            models,
+            device,
+            precision,
+            seed,
+            cache: user_folder("XDG_CACHE_HOME", ".cache")?,
+        })
     }
 }
 
@@ -93,7 +101,8 @@ fn user_folder(variable: &str, below_home: &str) -> Result<PathBuf> {
     let base = env::var_os(variable).map(PathBuf::from).and_then(absolute);
     let base = base.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)));
     let base = base.ok_or_else(|| {
-        Error::usage(format!("neither `{variable}` nor `HOME` is set")).hint(format!("set `{variable}` to a folder"))
+        Error::usage(format!("neither `{variable}` nor `HOME` is set"))
+            .hint(format!("set `{variable}` to a folder"))
     })?;
     Ok(base.join("stepaudio"))
 }

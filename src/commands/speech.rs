@@ -4,13 +4,13 @@ use super::Context;
 use super::output::{AudioFormat, Output, write_audio};
 use super::printer::duration;
 use crate::audio::Audio;
-use crate::audio::encode::PcmStream;
+use crate::audio::encode::{WavStream, raw_pcm16};
 use crate::error::{Error, Result};
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
 use crate::task::{Ended, Event, SpeechOptions, SpeechReport, Task};
 use serde::Serialize;
-use std::io;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -37,7 +37,12 @@ pub struct SpeechArgs {
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
-    #[arg(long, value_name = "LAYOUT", default_value = "chat", help_heading = "Generation")]
+    #[arg(
+        long,
+        value_name = "LAYOUT",
+        default_value = "chat",
+        help_heading = "Generation"
+    )]
     pub layout: Layout,
 }
 
@@ -91,7 +96,13 @@ struct Delivered<'a> {
 }
 
 /// Runs `task` and delivers its sound to `output`.
-pub fn deliver(session: &mut Session, task: &Task, output: &Output, force: bool, context: &Context) -> Result<()> {
+pub fn deliver(
+    session: &mut Session,
+    task: &Task,
+    output: &Output,
+    force: bool,
+    context: &Context,
+) -> Result<()> {
     let started = Instant::now();
     let report = match output {
         Output::Stdout(format) => stream(session, task, *format, context)?,
@@ -112,21 +123,22 @@ pub fn deliver(session: &mut Session, task: &Task, output: &Output, force: bool,
 }
 
 /// Streams to stdout. A reader that goes away ends the work, and is not an error: then there is no report.
-fn stream(session: &mut Session, task: &Task, format: AudioFormat, context: &Context) -> Result<Option<SpeechReport>> {
+fn stream(
+    session: &mut Session,
+    task: &Task,
+    format: AudioFormat,
+    context: &Context,
+) -> Result<Option<SpeechReport>> {
     let mut progress = context.printer.progress();
-    let mut sink: Option<PcmStream<io::Stdout>> = None;
+    let mut sink: Option<Sink> = None;
     let mut broken: Option<io::Error> = None;
     let outcome = session.run(task, &mut |event| {
         progress.show(&event);
-        if let Event::Samples(audio) = &event {
-            let written = match &mut sink {
-                Some(sink) => sink.write(&audio.samples),
-                None => start(format, audio).map(|started| sink = Some(started)),
-            };
-            if let Err(error) = written {
-                broken = Some(error);
-                return ControlFlow::Break(());
-            }
+        if let Event::Samples(audio) = &event
+            && let Err(error) = send(&mut sink, format, audio)
+        {
+            broken = Some(error);
+            return ControlFlow::Break(());
         }
         context.interrupt.flow()
     });
@@ -137,13 +149,35 @@ fn stream(session: &mut Session, task: &Task, format: AudioFormat, context: &Con
     }
 }
 
-fn start(format: AudioFormat, first: &Audio) -> io::Result<PcmStream<io::Stdout>> {
-    let mut sink = match format {
-        AudioFormat::Pcm => PcmStream::raw(io::stdout()),
-        AudioFormat::Wav | AudioFormat::Flac => PcmStream::wav(io::stdout(), first.sample_rate)?,
+/// Writes a piece, after the header when it is the first.
+fn send(sink: &mut Option<Sink>, format: AudioFormat, audio: &Audio) -> io::Result<()> {
+    let open = match sink.take() {
+        Some(open) => open,
+        None => Sink::start(format, audio.sample_rate)?,
     };
-    sink.write(&first.samples)?;
-    Ok(sink)
+    sink.insert(open).write(&audio.samples)
+}
+
+/// Sound on its way to stdout.
+enum Sink {
+    Wav(WavStream<io::Stdout>),
+    Pcm(io::Stdout),
+}
+
+impl Sink {
+    fn start(format: AudioFormat, sample_rate: u32) -> io::Result<Self> {
+        match format {
+            AudioFormat::Pcm => Ok(Self::Pcm(io::stdout())),
+            AudioFormat::Wav | AudioFormat::Flac => Ok(Self::Wav(WavStream::new(io::stdout(), sample_rate)?)),
+        }
+    }
+
+    fn write(&mut self, samples: &[f32]) -> io::Result<()> {
+        match self {
+            Self::Wav(wav) => wav.write(samples),
+            Self::Pcm(stdout) => raw_pcm16(&mut *stdout, samples).and_then(|()| stdout.flush()),
+        }
+    }
 }
 
 fn tell(report: &SpeechReport, output: &Output, elapsed: f64, context: &Context) {
@@ -152,21 +186,42 @@ fn tell(report: &SpeechReport, output: &Output, elapsed: f64, context: &Context)
         Output::File(path, _) => path.display().to_string(),
     };
     warn(report, context);
-    let real_time_factor = if report.seconds > 0.0 { elapsed / report.seconds } else { 0.0 };
+    let real_time_factor = if report.seconds > 0.0 {
+        elapsed / report.seconds
+    } else {
+        0.0
+    };
     let seed = context.settings.seed;
-    let delivered = Delivered { path: &path, seed, real_time_factor, elapsed, empty: report.tokens == 0, report };
+    let delivered = Delivered {
+        path: &path,
+        seed,
+        real_time_factor,
+        elapsed,
+        empty: report.tokens == 0,
+        report,
+    };
     let sound = duration(report.seconds);
-    let text = format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
+    let text = format!(
+        "{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)",
+        duration(elapsed)
+    );
     context.printer.result(&delivered, &text);
 }
 
 /// Says what may be wrong with a result that is not an error.
 fn warn(report: &SpeechReport, context: &Context) {
-    let retry = format!("try another seed, for example `--seed {}`", context.settings.seed + 1);
+    let retry = format!(
+        "try another seed, for example `--seed {}`",
+        context.settings.seed + 1
+    );
     if report.ended == Ended::MaxLength {
-        context.printer.warning(&format!("the speech ran into `--max-length` and is cut; {retry}"));
+        context
+            .printer
+            .warning(&format!("the speech ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context.printer.warning(&format!("the speech repeats itself at its end; {retry}"));
+        context
+            .printer
+            .warning(&format!("the speech repeats itself at its end; {retry}"));
     }
 }

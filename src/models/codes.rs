@@ -131,7 +131,10 @@ pub fn rows<T: Copy + Into<i64>>(mixed: &[T]) -> Result<Vec<[i64; 2]>> {
 
 /// [`rows`] of checked codes, as indices into the flow's table.
 pub fn flow_rows(mixed: &[u32]) -> Result<Vec<[u32; 2]>> {
-    Ok(rows(mixed)?.iter().map(|row| row.map(|code| code.max(0) as u32)).collect())
+    Ok(rows(mixed)?
+        .iter()
+        .map(|row| row.map(|code| code.max(0) as u32))
+        .collect())
 }
 
 /// Repetitions of a pattern at the end of a generation that count as a loop.

@@ -27,12 +27,17 @@ pub struct Engine {
 impl Engine {
     /// Checks that the checkpoint is complete; loads nothing.
     pub fn open(settings: &ModelSettings) -> Result<Self> {
-        Ok(Self { models: Models::find(settings)? })
+        Ok(Self {
+            models: Models::find(settings)?,
+        })
     }
 
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
-        let mut run = Run { watch, stages: BTreeMap::new() };
+        let mut run = Run {
+            watch,
+            stages: BTreeMap::new(),
+        };
         match task {
             Task::Clone(task) => self.clone_voice(task, &mut run),
         }
@@ -41,7 +46,9 @@ impl Engine {
     fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<Reply> {
         check_recording(&task.reference, run)?;
         let models = run.load(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| models.listener.voice(&task.reference, &models.device))?;
+        let voice = run.stage(Stage::Voice, |_| {
+            models.listener.voice(&task.reference, &models.device)
+        })?;
         let name = speaker_name(task);
         let prompt = Prompt::Clone {
             speaker: &name,
@@ -69,14 +76,18 @@ const SHORTEST: f64 = 0.2;
 fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
     let seconds = recording.seconds();
     if seconds < SHORTEST {
-        return Err(Error::input(format!("the recording is too short: {:.0} ms", seconds * 1e3))
-            .hint("use one of 3 to 30 seconds"));
+        return Err(
+            Error::input(format!("the recording is too short: {:.0} ms", seconds * 1e3))
+                .hint("use one of 3 to 30 seconds"),
+        );
     }
     if recording.samples.iter().all(|&sample| sample == 0.0) {
         return Err(Error::input("the recording is silent"));
     }
     if !GOOD_SECONDS.contains(&seconds) {
-        run.tell(format!("the recording is {seconds:.1} s long; the model is made for 3 to 30 s"))?;
+        run.tell(format!(
+            "the recording is {seconds:.1} s long; the model is made for 3 to 30 s"
+        ))?;
     }
     Ok(())
 }
@@ -93,10 +104,18 @@ fn speak(
     let (generation, samples) = if options.stream {
         stream(models, &ids, voice, options, run)?
     } else {
-        let generation = run.stage(Stage::Generate, |run| generate(models, &ids, options, &mut |ids| run.count(ids)))?;
+        let generation = run.stage(Stage::Generate, |run| {
+            generate(models, &ids, options, &mut |ids| run.count(ids))
+        })?;
         let mixed = spoken(&generation, models.tokenizer.audio_base())?;
         let samples = synthesize(models, voice, &mixed, options.seed, run)?;
-        (generation, Made { count: samples.len(), samples })
+        (
+            generation,
+            Made {
+                count: samples.len(),
+                samples,
+            },
+        )
     };
     let report = SpeechReport {
         seconds: samples.count as f64 / f64::from(SPEAKING_RATE),
@@ -108,7 +127,13 @@ fn speak(
         looped: codes::ends_in_loop(&generation.ids),
         stages: std::mem::take(&mut run.stages),
     };
-    Ok(Reply { audio: Audio { samples: samples.samples, sample_rate: SPEAKING_RATE }, report })
+    Ok(Reply {
+        audio: Audio {
+            samples: samples.samples,
+            sample_rate: SPEAKING_RATE,
+        },
+        report,
+    })
 }
 
 /// Samples that were made; those that left already are only counted.
@@ -123,10 +148,22 @@ fn generate(
     options: &SpeechOptions,
     watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
 ) -> Result<Generation> {
-    let sampling = Settings { temperature: options.temperature, top_k: options.top_k, ..Settings::default() };
-    let options_of_loop = generate::Options { sampling, max_length: options.max_length };
+    let sampling = Settings {
+        temperature: options.temperature,
+        top_k: options.top_k,
+        ..Settings::default()
+    };
+    let options_of_loop = generate::Options {
+        sampling,
+        max_length: options.max_length,
+    };
     let generator = Generator::new(&models.llm, Head::audio(&models.tokenizer))?;
-    generator.generate(prompt, &options_of_loop, &mut rng(options.seed, Draws::Sampler), watch)
+    generator.generate(
+        prompt,
+        &options_of_loop,
+        &mut rng(options.seed, Draws::Sampler),
+        watch,
+    )
 }
 
 /// The whole groups of a generation as mixed codes.
@@ -138,7 +175,13 @@ fn spoken(generation: &Generation, audio_base: u32) -> Result<Vec<u32>> {
     codes::from_ids(&generation.ids[..whole], audio_base)
 }
 
-fn synthesize(models: &Loaded, voice: &Voice, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
+fn synthesize(
+    models: &Loaded,
+    voice: &Voice,
+    mixed: &[u32],
+    seed: u64,
+    run: &mut Run<'_, '_>,
+) -> Result<Vec<f32>> {
     let rows = codes::flow_rows(mixed)?;
     let frames = models.flow.frames(voice.prompt.rows.len() + rows.len());
     let noise = flow_noise(models, frames)?;
@@ -152,7 +195,9 @@ fn synthesize(models: &Loaded, voice: &Voice, mixed: &[u32], seed: u64, run: &mu
     })?;
     run.stage(Stage::Vocoder, |_| {
         let mut rng = rng(seed, Draws::Vocoder);
-        models.vocoder.synthesize(&mel.t()?.unsqueeze(0)?, &mut vocoder::gaussian(&mut rng))
+        models
+            .vocoder
+            .synthesize(&mel.t()?.unsqueeze(0)?, &mut vocoder::gaussian(&mut rng))
     })
 }
 
@@ -180,7 +225,13 @@ fn stream(
         };
         spoken(&generation, models.tokenizer.audio_base())?;
         let count = speech.finish(&generation.ids, run)?;
-        Ok((generation, Made { count, samples: Vec::new() }))
+        Ok((
+            generation,
+            Made {
+                count,
+                samples: Vec::new(),
+            },
+        ))
     })
 }
 
@@ -199,9 +250,17 @@ impl<'a> LiveSpeech<'a> {
     fn start(models: &'a Loaded, voice: &Voice, options: &SpeechOptions) -> Result<Self> {
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
-        let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
+        let stream = models
+            .synthesizer()
+            .stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
         let rng = rng(options.seed, Draws::Vocoder);
-        Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, made: 0 })
+        Ok(Self {
+            stream,
+            rng,
+            audio_base: models.tokenizer.audio_base(),
+            heard: 0,
+            made: 0,
+        })
     }
 
     /// Takes the groups that became whole since the last call.
@@ -213,7 +272,9 @@ impl<'a> LiveSpeech<'a> {
         let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
         self.heard = whole;
         let watch = &mut |_| run.poll();
-        let samples = self.stream.push(&mixed, &mut vocoder::gaussian(&mut self.rng), watch)?;
+        let samples = self
+            .stream
+            .push(&mixed, &mut vocoder::gaussian(&mut self.rng), watch)?;
         Ok(self.send(samples, run))
     }
 
@@ -221,9 +282,14 @@ impl<'a> LiveSpeech<'a> {
         let whole = ids.len() / codes::GROUP * codes::GROUP;
         let mixed = codes::from_ids(&ids[self.heard.min(whole)..whole], self.audio_base)?;
         let watch = &mut |_| run.poll();
-        let samples = self.stream.finish(&mixed, &mut vocoder::gaussian(&mut self.rng), watch)?;
+        let samples = self
+            .stream
+            .finish(&mixed, &mut vocoder::gaussian(&mut self.rng), watch)?;
         self.made += samples.len();
-        proceed((run.watch)(Event::Samples(Audio { samples, sample_rate: SPEAKING_RATE })))?;
+        proceed((run.watch)(Event::Samples(Audio {
+            samples,
+            sample_rate: SPEAKING_RATE,
+        })))?;
         Ok(self.made)
     }
 
@@ -232,7 +298,10 @@ impl<'a> LiveSpeech<'a> {
             return ControlFlow::Continue(());
         }
         self.made += samples.len();
-        (run.watch)(Event::Samples(Audio { samples, sample_rate: SPEAKING_RATE }))
+        (run.watch)(Event::Samples(Audio {
+            samples,
+            sample_rate: SPEAKING_RATE,
+        }))
     }
 }
 
@@ -252,7 +321,12 @@ fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
 
 /// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
 fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
-    flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)
+    flow::noise(
+        &mut rng(0, Draws::Flow),
+        models.flow.channels(),
+        frames,
+        &models.device,
+    )
 }
 
 /// One task under way: its listener and the time it took so far.

@@ -18,7 +18,9 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+        Self {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -29,7 +31,10 @@ impl Home {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stepaudio"));
         command.args(args).current_dir(self.dir.path()).env_clear();
-        command.env("HOME", self.dir.path()).env("STEPAUDIO_MODELS", miniature()).env("STEPAUDIO_DEVICE", "cpu");
+        command
+            .env("HOME", self.dir.path())
+            .env("STEPAUDIO_MODELS", miniature())
+            .env("STEPAUDIO_DEVICE", "cpu");
         command.stdin(Stdio::null());
         command
     }
@@ -42,13 +47,22 @@ impl Home {
     pub fn voice(&self, name: &str, seconds: f32) -> PathBuf {
         let path = self.path(name);
         let rate = 16_000;
-        let spec = hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut writer = hound::WavWriter::create(&path, spec).expect("a WAV file");
         for i in 0..(seconds * rate as f32) as usize {
             let t = i as f32 / rate as f32;
             let loudness = (t * TAU * 2.5).sin().max(0.0) * 0.4;
-            let buzz: f32 = (1..12).map(|h| (t * TAU * (140.0 + 20.0 * t.sin()) * h as f32).sin() / h as f32).sum();
-            writer.write_sample((loudness * buzz * 16_000.0) as i16).expect("a sample");
+            let buzz: f32 = (1..12)
+                .map(|h| (t * TAU * (140.0 + 20.0 * t.sin()) * h as f32).sin() / h as f32)
+                .sum();
+            writer
+                .write_sample((loudness * buzz * 16_000.0) as i16)
+                .expect("a sample");
         }
         writer.finalize().expect("a WAV file");
         path
@@ -89,7 +103,12 @@ impl Ran {
 
     /// Exit code, stdout and stderr as one readable text, without what differs between machines and runs.
     pub fn transcript(&self) -> String {
-        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.text(), self.stderr);
+        let text = format!(
+            "exit {}\n--- stdout\n{}--- stderr\n{}",
+            self.code,
+            self.text(),
+            self.stderr
+        );
         let text = text.replace(&*self.home.to_string_lossy(), "~");
         text.replace(&*miniature().to_string_lossy(), "MODELS")
     }

@@ -145,7 +145,10 @@ impl Encoder {
             rows: pass.existing(self.dtype, &self.device)?,
         };
         let window = chunking.window();
-        let whole = |x: &Tensor| x.reshape((pass.padded_chunks(), window, ()))?.narrow(0, 0, pass.chunks);
+        let whole = |x: &Tensor| {
+            x.reshape((pass.padded_chunks(), window, ()))?
+                .narrow(0, 0, pass.chunks)
+        };
         let mut x = self.windows(state, features, &pass)?; // [padded chunks * window, width]
         seen(0, &whole(&x)?);
         for (depth, layer) in self.layers.iter().enumerate() {
@@ -154,7 +157,10 @@ impl Encoder {
         }
         state.chunks += pass.chunks;
         state.rows += features.rows;
-        let encoded = self.after_norm.forward(&x)?.reshape((pass.padded_chunks(), window, ()))?;
+        let encoded = self
+            .after_norm
+            .forward(&x)?
+            .reshape((pass.padded_chunks(), window, ()))?;
         let encoded = match &masks.rows {
             Some(existing) => encoded.broadcast_mul(existing)?,
             None => encoded,
@@ -174,7 +180,9 @@ impl Encoder {
             _ => Tensor::cat(&[&state.overlap, &x], 0)?,
         };
         if state.chunking.overlap() > 0 {
-            state.overlap = source.narrow(0, rows, state.chunking.overlap())?.force_contiguous()?;
+            state.overlap = source
+                .narrow(0, rows, state.chunking.overlap())?
+                .force_contiguous()?;
         }
         let missing = pass.padded_chunks() * state.chunking.rows - rows;
         source
@@ -238,10 +246,19 @@ impl Layer {
     }
 
     /// [rows, width] to [rows, d].
-    fn forward(&self, x: &Tensor, pass: &Pass, masks: &Masks, cache: Option<&mut Tensor>) -> CandleResult<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        masks: &Masks,
+        cache: Option<&mut Tensor>,
+    ) -> CandleResult<Tensor> {
         let d = self.heads_width;
         let chunks = (pass.padded_chunks(), pass.chunking.window());
-        let qkv = self.qkv.forward(&self.norm1.forward(x)?)?.reshape((chunks.0, chunks.1, 3 * d))?;
+        let qkv = self
+            .qkv
+            .forward(&self.norm1.forward(x)?)?
+            .reshape((chunks.0, chunks.1, 3 * d))?;
         let values = qkv.narrow(2, 2 * d, d)?;
         let values = match &masks.rows {
             Some(existing) => values.broadcast_mul(existing)?,
@@ -257,7 +274,13 @@ impl Layer {
     }
 
     /// Softmax attention of [chunks, window, 3 d] within and before each chunk, [rows, d]; moves the cache on.
-    fn attend(&self, qkv: &Tensor, pass: &Pass, masks: &Masks, cache: Option<&mut Tensor>) -> CandleResult<Tensor> {
+    fn attend(
+        &self,
+        qkv: &Tensor,
+        pass: &Pass,
+        masks: &Masks,
+        cache: Option<&mut Tensor>,
+    ) -> CandleResult<Tensor> {
         let (d, heads, queries) = (self.heads_width, self.heads, pass.queries());
         let head = d / heads;
         let q = qkv
@@ -289,12 +312,18 @@ fn earlier(kv: &Tensor, pass: &Pass, cache: &mut Tensor) -> CandleResult<Tensor>
     let flat = Tensor::cat(&[&*cache, &kv.narrow(1, 0, kept)?.flatten(0, 1)?], 0)?;
     *cache = flat.narrow(0, pass.chunks * kept, reach)?.force_contiguous()?;
     let before = |group: usize| flat.narrow(0, group * pass.per_group * kept, reach);
-    Tensor::stack(&(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?, 0)
+    Tensor::stack(
+        &(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?,
+        0,
+    )
 }
 
 /// A linear map with bias, where there is one.
 pub(in crate::models) fn linear(vb: &VarBuilder<'_>) -> CandleResult<Linear> {
-    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
+    let bias = vb
+        .contains_tensor("bias")
+        .then(|| vb.get_unchecked("bias"))
+        .transpose()?;
     Ok(Linear::new(vb.get_unchecked("weight")?, bias))
 }
 
@@ -304,13 +333,20 @@ fn encoder_memory(config: &EncoderConfig, vb: &VarBuilder<'_>) -> CandleResult<D
     let taps = weight.dim(2)?;
     let left = taps.saturating_sub(1) / 2 + config.sanm_shfit;
     let Some(right) = (taps - 1).checked_sub(left) else {
-        candle_core::bail!("a memory kernel of {taps} taps cannot be shifted by {}", config.sanm_shfit);
+        candle_core::bail!(
+            "a memory kernel of {taps} taps cannot be shifted by {}",
+            config.sanm_shfit
+        );
     };
     memory(&weight, left, (left, right))
 }
 
 /// A depthwise kernel [d, 1, taps] that also passes its input on, at tap `own`.
-pub(in crate::models) fn memory(weight: &Tensor, own: usize, padding: (usize, usize)) -> CandleResult<DepthwiseConv1d> {
+pub(in crate::models) fn memory(
+    weight: &Tensor,
+    own: usize,
+    padding: (usize, usize),
+) -> CandleResult<DepthwiseConv1d> {
     let mut one = vec![0f32; weight.dim(2)?];
     if let Some(own) = one.get_mut(own) {
         *own = 1.0;

@@ -85,7 +85,9 @@ impl FrontEnd {
         let width = config.lfr_m * config.n_mels;
         if cmvn.shift.len() != width || cmvn.scale.len() != width {
             let found = cmvn.shift.len();
-            return Err(unsupported(format!("`am.mvn` has {found} values for rows of {width}")));
+            return Err(unsupported(format!(
+                "`am.mvn` has {found} values for rows of {width}"
+            )));
         }
         Ok(Self {
             cmvn,
@@ -218,7 +220,11 @@ mod tests {
                     break;
                 }
                 let last = here.last().copied().unwrap();
-                rows.push((0..7).map(|slot| here.get(slot).copied().unwrap_or(last)).collect());
+                rows.push(
+                    (0..7)
+                        .map(|slot| here.get(slot).copied().unwrap_or(last))
+                        .collect(),
+                );
                 made += 1;
             }
             buffer.drain(..(6 * made).min(buffer.len() - 1));
@@ -290,7 +296,9 @@ mod tests {
         let config = |change: fn(&mut FrontEndConfig)| {
             let mut config = FrontEndConfig::default();
             change(&mut config);
-            FrontEnd::new(&config, cmvn()).map(|_| ()).map_err(|error| error.kind)
+            FrontEnd::new(&config, cmvn())
+                .map(|_| ())
+                .map_err(|error| error.kind)
         };
         let model = Err(crate::error::Kind::Model);
         assert_eq!(config(|_| ()), Ok(()));
