@@ -57,7 +57,9 @@ impl Clip {
             samples.iter_mut().zip(channel).for_each(|(sum, x)| *sum += x);
         }
         if count > 1.0 {
-            samples.iter_mut().for_each(|sum| *sum /= count);
+            for sum in &mut samples {
+                *sum /= count;
+            }
         }
         Audio {
             samples,

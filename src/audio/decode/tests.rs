@@ -14,7 +14,7 @@ fn data(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A WAV header for `bytes` bytes of data; `extensible` wraps the same format in WAVE_FORMAT_EXTENSIBLE.
+/// A WAV header for `bytes` bytes of data; `extensible` wraps the same format in the newer form.
 fn header(float: bool, bits: u16, channels: u16, rate: u32, bytes: u32, extensible: bool) -> Vec<u8> {
     let tag = if float { 3u16 } else { 1 };
     let frame = channels * bits / 8;
@@ -210,7 +210,7 @@ fn impossible_rates_are_refused() {
 
 #[test]
 fn a_missing_end_is_a_warning() {
-    let whole = floats(&[0.5; 16_000]);
+    let whole = floats(&vec![0.5; 16_000]);
     let clip = read(whole[..whole.len() / 2].to_vec()).unwrap();
     assert!(clip.frames().abs_diff(8000) < 20);
     assert!(clip.warning.unwrap().contains("of 1.000 s"));
@@ -244,7 +244,7 @@ fn sizes_of_streaming_programs_are_unknown() {
 #[test]
 fn a_path_can_be_a_pipe() {
     let (reader, mut writer) = io::pipe().unwrap();
-    let thread = std::thread::spawn(move || writer.write_all(&floats(&[0.5; 50_000])));
+    let thread = std::thread::spawn(move || writer.write_all(&floats(&vec![0.5; 50_000])));
     let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
     assert_eq!(open(Path::new(&path)).unwrap().frames(), 50_000);
     thread.join().unwrap().unwrap();

@@ -12,6 +12,8 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::path::Path;
 
+type Part = fn(&mut Sheet<'_, '_>) -> Result<()>;
+
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
     let Some(acoustics) = &context.acoustics else {
@@ -34,7 +36,6 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         let mut sheet = Sheet::new(&file, "frontend.features", "", report);
         sheet.fill(|sheet| sheet.features(&refused));
     }
-    type Part = fn(&mut Sheet<'_, '_>) -> Result<()>;
     let parts: [(&str, &str, Part); 5] = [
         ("level_cases", "frontend.level", |sheet| sheet.levels()),
         ("resample_cases", "frontend.resample", |sheet| sheet.resampling()),
@@ -196,7 +197,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
             .flat_map(|row| actual.row(row));
         let same = picked
             .zip(&expected)
-            .filter(|(a, b)| f64::from(**a) == **b)
+            .filter(|(a, b)| f64::from(**a).to_bits() == b.to_bits())
             .count();
         let case = format!("{} (99 % equal)", self.case(name));
         self.report
