@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// One request to the engine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Task {
     /// New words in the voice of a recording.
     Clone(CloneTask),
 }
 
 /// Says `text` in the voice of `reference`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CloneTask {
     /// The recording whose voice is taken.
     pub reference: Audio,
@@ -58,7 +58,7 @@ impl Default for SpeechOptions {
 }
 
 /// The answer to a task.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// The sound made; empty when it already left in [`Event::Samples`].
     pub audio: Audio,
@@ -111,7 +111,7 @@ pub enum Stage {
 }
 
 /// Something that happened during a task.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// A stage began.
     Started(Stage),

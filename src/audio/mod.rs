@@ -13,10 +13,11 @@ mod stft;
 pub mod trim;
 pub mod window;
 
+use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// One channel of sound.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Audio {
     /// Samples, nominally within -1..1.
     pub samples: Vec<f32>,
