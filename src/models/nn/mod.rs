@@ -1,6 +1,7 @@
 //! What two networks share.
 
-pub mod attention;
+mod bf16;
 pub mod conv;
 pub mod linear;
 pub mod norm;
+pub mod source;

@@ -7,12 +7,14 @@ pub mod checkpoint;
 pub mod cmvn;
 pub mod npy;
 pub mod onnx;
+pub mod quantised;
 pub mod safetensors;
 pub mod torch;
 pub mod yaml;
 
 mod identify;
 mod map;
+mod mapped;
 mod onnx_messages;
 mod pickle;
 mod table;
