@@ -1,7 +1,7 @@
 //! Golden cases of flow.
 
 use super::recorded::AcousticFile;
-use super::{Acoustics, Context, Recorded, Report, Rule, Expected};
+use super::{Acoustics, Context, Expected, Recorded, Report, Rule};
 use crate::error::{Error, Result};
 use crate::models::flow::{Config, Flow, FlowStream, KeyValue, Stage, VoicePrompt, nearest};
 use candle_core::{DType, Device, Tensor};
