@@ -20,7 +20,7 @@ pub use generator::Observer;
 pub use source::{Noise, gaussian, silence, table};
 pub use stream::{CACHED_FRAMES, VocoderStream, cross_fade_window};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use f0::F0Predictor;
@@ -43,10 +43,14 @@ pub struct Vocoder {
 impl Vocoder {
     /// Reads the weights of `hift.pt`; every width, kernel and count is that of the tensors.
     pub fn new(config: &Config, vb: &VarBuilder<'_>) -> Result<Self> {
-        let hop = config.frame_samples();
+        Self::build(config, vb)
+            .map_err(|e| Error::model("the vocoder's tensors do not fit together").cause(e))
+    }
+
+    fn build(config: &Config, vb: &VarBuilder<'_>) -> candle_core::Result<Self> {
         Ok(Self {
             f0: F0Predictor::new(&vb.pp("f0_predictor"))?,
-            source: HarmonicSource::new(config, hop, &vb.pp("m_source"))?,
+            source: HarmonicSource::new(config, &vb.pp("m_source"))?,
             stft: Stft::new(&config.istft_params, vb.dtype(), vb.device())?,
             generator: Generator::new(config, vb)?,
             audio_limit: config.audio_limit as f32,
@@ -129,5 +133,7 @@ impl Vocoder {
     }
 }
 
+#[cfg(test)]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

@@ -52,7 +52,7 @@ pub(super) struct HarmonicSource {
 }
 
 impl HarmonicSource {
-    pub(super) fn new(config: &Config, frame_samples: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn new(config: &Config, vb: &VarBuilder<'_>) -> Result<Self> {
         let layer = vb.pp("l_linear");
         let host = |name: &str| -> Result<Vec<f32>> {
             layer
@@ -62,6 +62,7 @@ impl HarmonicSource {
                 .to_vec1()
         };
         let (weights, bias) = (host("weight")?, host("bias")?);
+        let frame_samples = config.frame_samples();
         let &[bias] = bias.as_slice() else {
             bail!("the harmonics must be mixed into one signal, not {}", bias.len());
         };

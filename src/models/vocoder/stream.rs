@@ -60,6 +60,11 @@ impl<'a> VocoderStream<'a> {
         Ok(samples)
     }
 
+    /// The samples that were held back, when no more mel comes.
+    pub fn finish(&mut self) -> Vec<f32> {
+        self.former.take().map(|tail| tail.samples).unwrap_or_default()
+    }
+
     fn hold_back(&self, mel: &Tensor, source: &[f32], samples: &mut Vec<f32>) -> Result<Tail> {
         let frames = mel.dim(1)?;
         let kept = self.cached_frames.min(frames);

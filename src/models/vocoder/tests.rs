@@ -1,75 +1,12 @@
 //! Tests on a small vocoder with random weights.
 
+use super::testing::{random, vocoder_of, weights};
 use super::*;
-use std::collections::HashMap;
 
 const BANDS: usize = 6;
 
-type Weights = HashMap<String, Tensor>;
-
-fn random(shape: &[usize], scale: f32) -> Tensor {
-    Tensor::randn(0f32, scale, shape, &Device::Cpu).unwrap()
-}
-
-fn add_conv(weights: &mut Weights, name: &str, shape: [usize; 3], outputs: usize) {
-    let inputs = (shape[1] * shape[2]) as f32;
-    weights.insert(format!("{name}.weight"), random(&shape, 0.7 / inputs.sqrt()));
-    weights.insert(format!("{name}.bias"), random(&[outputs], 0.1));
-}
-
-fn add_block(weights: &mut Weights, name: &str, channels: usize, taps: usize) {
-    for (i, list) in (0..3).flat_map(|i| [(i, 1), (i, 2)]) {
-        let conv = format!("{name}.convs{list}.{i}");
-        add_conv(weights, &conv, [channels, channels, taps], channels);
-        let alpha = random(&[channels], 1.).abs().unwrap();
-        weights.insert(format!("{name}.activations{list}.{i}.alpha"), alpha);
-    }
-}
-
-/// The published structure with other widths: 16, then 8, 4 and 2 channels.
-fn weights() -> Weights {
-    let mut weights = HashMap::new();
-    add_conv(&mut weights, "conv_pre", [16, BANDS, 7], 16);
-    let (rates, taps) = ([8, 5, 3], [16, 11, 7]);
-    for (i, channels) in [8, 4, 2].into_iter().enumerate() {
-        add_conv(
-            &mut weights,
-            &format!("ups.{i}"),
-            [2 * channels, channels, taps[i]],
-            channels,
-        );
-        let stride: usize = rates[i + 1..].iter().product();
-        let down = [channels, 18, if stride == 1 { 1 } else { 2 * stride }];
-        add_conv(&mut weights, &format!("source_downs.{i}"), down, channels);
-        add_block(
-            &mut weights,
-            &format!("source_resblocks.{i}"),
-            channels,
-            [7, 7, 11][i],
-        );
-        for (j, taps) in [3, 7, 11].into_iter().enumerate() {
-            add_block(&mut weights, &format!("resblocks.{}", 3 * i + j), channels, taps);
-        }
-    }
-    add_conv(&mut weights, "conv_post", [18, 2, 7], 18);
-    add_conv(&mut weights, "f0_predictor.condnet.0", [5, BANDS, 3], 5);
-    add_conv(&mut weights, "f0_predictor.condnet.2", [5, 5, 3], 5);
-    weights.insert("f0_predictor.classifier.weight".into(), random(&[1, 5], 90.));
-    weights.insert("f0_predictor.classifier.bias".into(), random(&[1], 90.));
-    weights.insert("m_source.l_linear.weight".into(), random(&[1, 9], 0.3));
-    weights.insert("m_source.l_linear.bias".into(), random(&[1], 0.1));
-    weights
-}
-
-fn vocoder_of(config: &Config, weights: Weights) -> Result<Vocoder> {
-    Vocoder::new(
-        config,
-        &VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu),
-    )
-}
-
 fn vocoder() -> Vocoder {
-    vocoder_of(&Config::default(), weights()).unwrap()
+    testing::vocoder(BANDS)
 }
 
 fn mel(frames: usize) -> Tensor {
@@ -190,11 +127,12 @@ fn a_first_piece_shorter_than_the_cache_is_held_back_whole() {
     let vocoder = vocoder();
     let samples = vocoder.frame_samples();
     let mut stream = VocoderStream::new(&vocoder, CACHED_FRAMES);
-    let mut push = |frames, last| stream.push(&mel(frames), last, &mut silence).unwrap().len() / samples;
-    assert_eq!(push(3, false), 0);
-    assert_eq!(push(2, false), 0);
-    assert_eq!(push(9, false), 6);
-    assert_eq!(push(0, true), 8);
+    for (frames, given) in [(3, 0), (2, 0), (9, 6)] {
+        let piece = stream.push(&mel(frames), false, &mut silence).unwrap();
+        assert_eq!(piece.len(), given * samples);
+    }
+    assert_eq!(stream.finish().len(), 8 * samples);
+    assert!(stream.finish().is_empty());
 }
 
 #[test]
@@ -225,13 +163,13 @@ fn a_configuration_and_weights_that_disagree_are_refused() {
         upsample_rates: vec![8, 5],
         ..Config::default()
     };
-    assert!(vocoder_of(&rates, weights()).is_err());
+    assert!(vocoder_of(&rates, weights(BANDS)).is_err());
     let dilations = Config {
         source_resblock_dilation_sizes: vec![vec![1]],
         ..Config::default()
     };
-    assert!(vocoder_of(&dilations, weights()).is_err());
-    let mut incomplete = weights();
+    assert!(vocoder_of(&dilations, weights(BANDS)).is_err());
+    let mut incomplete = weights(BANDS);
     incomplete.remove("resblocks.4.convs2.1.weight");
     assert!(vocoder_of(&Config::default(), incomplete).is_err());
     let spectrum = vocoder().source_spectrum(&[0.; 480 * 3]).unwrap();
