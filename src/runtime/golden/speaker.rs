@@ -1,9 +1,63 @@
-//! Golden cases of speaker.
+//! Golden cases of the speaker encoder: inner tensors and embeddings.
 
+use super::recorded::LanguageFile;
 use super::{Context, Report};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::models::speaker::{SpeakerEncoder, over_time};
+use crate::runtime::weights::{Checkpoint, File, onnx};
+use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Float32 stays within 6e-5 where embeddings reach 35; inside, sums are longer.
+const RELATIVE: f64 = 2e-6;
+const INNER: f64 = 4e-6;
+const LEAST: f64 = 5e-6;
 
 /// Adds the rows of this stage.
-pub(super) fn cases(_context: &Context<'_>, _report: &mut Report<'_>) -> Result<()> {
+pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
+    let Some(file) = context
+        .language
+        .as_ref()
+        .map(|data| data.file("campplus"))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(());
+    };
+    let path = Checkpoint::open(context.models)?.path(File::Speaker)?;
+    let encoder = SpeakerEncoder::new(onnx::open(&path, DType::F32, &Device::Cpu)?)?;
+    let names = file.names();
+    for case in names.iter().filter_map(|name| name.strip_prefix("fbank32.")) {
+        embed(&encoder, &file, case, report)?;
+    }
+    Ok(())
+}
+
+/// The embedding and every recorded inner tensor of one filter bank.
+fn embed(encoder: &SpeakerEncoder, file: &LanguageFile, case: &str, report: &mut Report<'_>) -> Result<()> {
+    let features = (file.whole(&format!("fbank32.{case}"))?.tensor()? / 32.0)?;
+    let mut seen = BTreeMap::new();
+    let embedding = encoder.forward(&features, &mut |name, tensor: &Tensor| {
+        seen.insert(name.to_string(), tensor.clone());
+    })?;
+    seen.insert("embedding".to_string(), embedding);
+    let suffix = format!(".{case}");
+    for name in file.names() {
+        let Some(inner) = name.strip_suffix(&suffix).filter(|inner| *inner != "fbank32") else {
+            continue;
+        };
+        let Some(tensor) = seen.get(inner) else {
+            report.fail("speaker", &name, &Error::input("the network has no such tensor"));
+            continue;
+        };
+        let relative = if inner == "embedding" { RELATIVE } else { INNER };
+        let expected = file.expected(&name, relative, LEAST)?;
+        // The network keeps one column per segment where the record repeats it over its frames.
+        let spread = inner.ends_with(".segments") || inner.ends_with(".context") || inner.ends_with(".gate");
+        match expected.shape.last() {
+            Some(&frames) if spread => report.check("speaker", &name, &expected, &over_time(tensor, frames)?),
+            _ => report.check("speaker", &name, &expected, tensor),
+        }
+    }
     Ok(())
 }
