@@ -5,7 +5,8 @@ use super::printer::{Printer, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::device::{self, Gpu};
 use crate::runtime::golden::{self, Row, Status};
-use crate::runtime::weights::{Checkpoint, FileStatus};
+use crate::runtime::weights::Checkpoint;
+use crate::runtime::weights::inventory::{self, Item};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -42,13 +43,13 @@ struct Findings<'a> {
     memory_available: u64,
     models: &'a Path,
     complete: bool,
-    files: Vec<FileStatus>,
+    files: Vec<Item>,
 }
 
 fn inspect(context: &Context) -> Result<()> {
     let models = &context.settings.models;
     let checkpoint = Checkpoint::open(models);
-    let files = checkpoint.as_ref().map(Checkpoint::inventory).unwrap_or_default();
+    let files = checkpoint.as_ref().ok().and_then(|checkpoint| inventory::list(checkpoint).ok()).unwrap_or_default();
     let complete = checkpoint.and_then(|checkpoint| checkpoint.require_speech());
     let (memory_total, memory_available) = device::host_memory();
     let findings = Findings {
@@ -99,7 +100,7 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
     for file in &findings.files {
         let (mark, size) = match file.bytes {
             Some(size) => (printer.paint(AnsiColor::Green, "✓"), bytes(size)),
-            None if file.optional => ("·".to_string(), "missing, optional".to_string()),
+            None if !file.required => ("·".to_string(), "missing, optional".to_string()),
             None => (printer.paint(AnsiColor::Red, "✗"), "missing".to_string()),
         };
         printer.data(&format!("  {mark} {:<58} {size}", file.name));

@@ -10,7 +10,7 @@ mod printer;
 mod settings;
 mod speech;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
 use clap::{Parser, Subcommand};
@@ -171,7 +171,6 @@ fn known(error: anyhow::Error) -> Error {
     }
 }
 
-/// A note about what `command` would do, for tests of the help texts.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,21 +50,14 @@ impl Settings {
     pub fn resolve(global: &Global) -> Result<Self> {
         let path = user_folder("XDG_CONFIG_HOME", ".config")?.join("config.toml");
         let file = read_file(&path)?;
-        let parse = |key: &str, text: String| {
-            text.parse().map_err(|why: String| {
-                Error::usage(format!("bad `{key}` in `{}`", path.display())).cause(why)
-            })
-        };
         let device = match (global.device, file.device) {
             (Some(device), _) => device,
-            (None, Some(text)) => parse("device", text)?,
+            (None, Some(text)) => text.parse().map_err(|why| bad_value("device", &path, why))?,
             (None, None) => DeviceChoice::default(),
         };
         let precision = match (global.dtype, file.dtype) {
             (Some(precision), _) => precision,
-            (None, Some(text)) => text.parse().map_err(|why: String| {
-                Error::usage(format!("bad `dtype` in `{}`", path.display())).cause(why)
-            })?,
+            (None, Some(text)) => text.parse().map_err(|why| bad_value("dtype", &path, why))?,
             (None, None) => Precision::default(),
         };
         let models = match global.models.clone().or(file.models) {
@@ -80,6 +73,10 @@ impl Settings {
             cache: user_folder("XDG_CACHE_HOME", ".cache")?,
         })
     }
+}
+
+fn bad_value(key: &str, path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::usage(format!("bad `{key}` in `{}`", path.display())).cause(why)
 }
 
 fn read_file(path: &Path) -> Result<File> {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
 use crate::task::{Ended, Event, SpeechOptions, SpeechReport, Task};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -44,6 +45,13 @@ pub struct SpeechArgs {
         help_heading = "Generation"
     )]
     pub layout: Layout,
+}
+
+fn layout() -> impl TypedValueParser<Value = Layout> {
+    PossibleValuesParser::new(["chat", "legacy"]).map(|name| match name.as_str() {
+        "legacy" => Layout::Legacy,
+        _ => Layout::Chat,
+    })
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

@@ -129,14 +129,6 @@ pub fn rows<T: Copy + Into<i64>>(mixed: &[T]) -> Result<Vec<[i64; 2]>> {
     Ok(rows)
 }
 
-/// [`rows`] of checked codes, as indices into the flow's table.
-pub fn flow_rows(mixed: &[u32]) -> Result<Vec<[u32; 2]>> {
-    Ok(rows(mixed)?
-        .iter()
-        .map(|row| row.map(|code| code.max(0) as u32))
-        .collect())
-}
-
 /// Repetitions of a pattern at the end of a generation that count as a loop.
 const LOOP_REPEATS: usize = 4;
 /// Shortest and longest pattern, in groups; the shortest loop is 3 s of sound, as a pause is no loop.

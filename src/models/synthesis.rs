@@ -36,7 +36,7 @@ impl<'a> Synthesizer<'a> {
         noise: Randomness<'_, '_>,
         watch: Watch<'_>,
     ) -> Result<Vec<f32>> {
-        let mel = self.flow.sample(voice, &rows(mixed)?, noise.flow, watch)?;
+        let mel = self.flow.sample(voice, &codes::rows(mixed)?, noise.flow, watch)?;
         self.vocoder.synthesize(&frames_first(&mel)?, noise.vocoder)
     }
 
@@ -106,7 +106,7 @@ impl Stream<'_> {
         if self.chunks.len() > 1 {
             self.chunks.remove(0);
         }
-        self.speak(&rows(&chunk)?, false, noise, watch)
+        self.speak(&codes::rows(&chunk)?, false, noise, watch)
     }
 
     /// Takes the last mixed codes and gives all samples that are left, in one chunk.
@@ -116,7 +116,7 @@ impl Stream<'_> {
             self.start(noise, watch)?;
         }
         let rest = std::mem::take(&mut self.waiting);
-        let rest = if rest.is_empty() { Vec::new() } else { rows(&rest)? };
+        let rest = if rest.is_empty() { Vec::new() } else { codes::rows(&rest)? };
         self.speak(&rest, true, noise, watch)
     }
 
@@ -128,7 +128,7 @@ impl Stream<'_> {
                 let rows = if ahead.is_empty() {
                     Vec::new()
                 } else {
-                    rows(&ahead)?
+                    codes::rows(&ahead)?
                 };
                 self.speak(&rows, false, noise, watch)
             }
@@ -144,7 +144,7 @@ impl Stream<'_> {
 
     fn speak(
         &mut self,
-        rows: &[[u32; 2]],
+        rows: &[[i64; 2]],
         last: bool,
         noise: &mut Noise<'_>,
         watch: Watch<'_>,
@@ -161,15 +161,6 @@ impl Stream<'_> {
 /// Whole groups that hold so many rows.
 fn groups(rows: usize) -> usize {
     rows.div_ceil(codes::SEMANTIC_PER_GROUP)
-}
-
-/// The flow's rows of mixed codes.
-fn rows(mixed: &[u32]) -> Result<Vec<[u32; 2]>> {
-    let rows = codes::rows(mixed)?;
-    Ok(rows
-        .iter()
-        .map(|row| row.map(|code| code.max(0) as u32))
-        .collect())
 }
 
 /// [channels, frames] to [1, frames, channels].

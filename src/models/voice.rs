@@ -56,7 +56,7 @@ impl Listener {
             LISTENING_RATE,
             Kernel::Single,
         ))?;
-        let rows = codes::flow_rows(&mixed)?;
+        let rows = codes::rows(&mixed)?;
         Ok(Voice {
             prompt: VoicePrompt::new(rows, &spectrum, &speaker)?,
             mixed,

@@ -8,7 +8,7 @@ use crate::models::flow;
 use crate::models::llm::generate::{self, Generation, Generator};
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
 use crate::models::llm::sampler::{Head, Settings};
-use crate::models::synthesis::{Randomness, Stream, StreamConfig};
+use crate::models::synthesis::{Stream, StreamConfig};
 use crate::models::vocoder;
 use crate::models::voice::{SPEAKING_RATE, Voice};
 use crate::task::{CloneTask, Ended, Event, Reply, SpeechOptions, SpeechReport, Stage, Task, Watch};
@@ -182,7 +182,7 @@ fn synthesize(
     seed: u64,
     run: &mut Run<'_, '_>,
 ) -> Result<Vec<f32>> {
-    let rows = codes::flow_rows(mixed)?;
+    let rows = codes::rows(mixed)?;
     let frames = models.flow.frames(voice.prompt.rows.len() + rows.len());
     let noise = flow_noise(models, frames)?;
     let steps = models.flow.steps();
@@ -321,12 +321,7 @@ fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
 
 /// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
 fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
-    flow::noise(
-        &mut rng(0, Draws::Flow),
-        models.flow.channels(),
-        frames,
-        &models.device,
-    )
+    Ok(flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)?)
 }
 
 /// One task under way: its listener and the time it took so far.

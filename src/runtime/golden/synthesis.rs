@@ -238,9 +238,7 @@ impl Case<'_> {
             mixed.truncate(codes);
         }
         let speaker = self.inputs.whole("speaker_embedding")?.tensor()?.squeeze(0)?;
-        let rows = codes::rows(&mixed)?;
-        let rows = rows.iter().map(|row| row.map(|code| code.max(0) as u32));
-        VoicePrompt::new(rows.collect(), &mel, &speaker)
+        VoicePrompt::new(codes::rows(&mixed)?, &mel, &speaker)
     }
 
     fn codes(&self, name: &str) -> Result<Vec<u32>> {

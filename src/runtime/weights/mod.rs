@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod cmvn;
+mod networks;
 pub mod npy;
 pub mod onnx;
 pub mod quantised;

@@ -16,6 +16,16 @@ use std::fs;
 use std::path::Path;
 
 impl Checkpoint {
+    /// Checks that every file that makes speech is there; the error lists all that are missing.
+    pub fn require_speech(&self) -> Result<()> {
+        let files: Vec<File> = File::ALL.into_iter().filter(|&f| f.is_required() && f != File::AsrTokens).collect();
+        let weights = super::safetensors::shards(&self.llm_dir()).map(drop);
+        match (self.require(&files), weights) {
+            (Err(files), Err(weights)) => Err(weights.causes.into_iter().fold(files, Error::cause)),
+            (files, weights) => files.and(weights),
+        }
+    }
+
     /// The language model's dimensions.
     pub fn llm_config(&self) -> Result<Config> {
         let path = self.path(File::LlmConfig)?;
@@ -78,8 +88,11 @@ impl Checkpoint {
 
 /// The whole of a YAML file or the part under `key`, which may be missing.
 fn part<T: DeserializeOwned + Default>(path: &Path, key: Option<&str>) -> Result<T> {
-    let mut value = yaml::read(path)?;
-    let value = key.map_or_else(|| value.clone(), |key| value[key].take());
+    let mut whole = yaml::read(path)?;
+    let value = match key {
+        Some(key) => whole[key].take(),
+        None => whole,
+    };
     if value == Value::Null {
         return Ok(T::default());
     }
