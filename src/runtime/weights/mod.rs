@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod cmvn;
 mod networks;
+pub mod inventory;
 pub mod npy;
 pub mod onnx;
 pub mod quantised;
@@ -30,3 +31,6 @@ use std::path::Path;
 fn unreadable(path: &Path, why: impl Display) -> Error {
     Error::model(format!("cannot read `{}`", path.display())).cause(why)
 }
+
+#[cfg(test)]
+mod damage;

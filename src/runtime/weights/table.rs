@@ -162,8 +162,12 @@ fn widen(bytes: &[u8], one: impl Fn([u8; 2]) -> f32 + Sync) -> Vec<f32> {
         .collect()
 }
 
-fn volume(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |count, &d| count.checked_mul(d))
+/// The number of elements, or `None` when it, or the strides of an empty tensor, would overflow.
+pub(super) fn volume(shape: &[usize]) -> Option<usize> {
+    let nonempty = shape
+        .iter()
+        .try_fold(1usize, |count, &d| count.checked_mul(d.max(1)))?;
+    Some(if shape.contains(&0) { 0 } else { nonempty })
 }
 
 /// The elements between the first and the last one of a view, both included.
@@ -180,11 +184,12 @@ fn extent(shape: &[usize], stride: &[usize]) -> Option<usize> {
 
 fn is_dense(shape: &[usize], stride: &[usize]) -> bool {
     let mut expected = 1;
-    shape.iter().zip(stride).rev().all(|(&d, &s)| {
-        let fits = d <= 1 || s == expected;
+    let mut fits = |(&d, &s): (&usize, &usize)| {
+        let fits = d == 1 || s == expected;
         expected *= d;
         fits
-    }) || shape.contains(&0)
+    };
+    shape.contains(&0) || shape.iter().zip(stride).rev().all(&mut fits)
 }
 
 /// Copies a strided view into dense row-major order.
@@ -240,6 +245,11 @@ impl Table {
     pub(super) fn into_builder(self, dtype: DType, device: &Device) -> VarBuilder<'static> {
         let backend: Box<dyn SimpleBackend> = Box::new(self);
         VarBuilder::from_backend(backend, dtype, device.clone())
+    }
+
+    /// The names of all stored tensors.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     fn find(&self, name: &str) -> Option<Found<'_>> {
@@ -384,6 +394,7 @@ mod tests {
             (vec![2], vec![huge], 4),
             (vec![huge, huge], vec![1, 1], 0),
             (vec![huge], vec![0], 0),
+            (vec![0, huge, huge], vec![1, 1, 1], 0),
             (vec![1], vec![1], usize::MAX),
             (vec![2, 2], vec![1], 0),
         ];
@@ -394,6 +405,7 @@ mod tests {
             assert!(found.is_err(), "{shape:?}");
         }
         assert!(Stored::dense(Element::F32, vec![huge, 4], counting(6)).is_err());
+        assert!(Stored::dense(Element::F32, vec![huge, huge, 0], Bytes::new()).is_err());
     }
 
     #[test]

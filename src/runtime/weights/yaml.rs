@@ -241,7 +241,7 @@ fn reference(value: &Value, top: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::weights::checkpoint::tests::miniature;
+    use crate::runtime::weights::damage::miniature;
     use proptest::prelude::*;
     use serde_json::json;
 
