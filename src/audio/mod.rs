@@ -13,8 +13,8 @@ mod stft;
 pub mod trim;
 pub mod window;
 
-use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// One channel of sound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -49,7 +49,11 @@ struct Findings<'a> {
 fn inspect(context: &Context) -> Result<()> {
     let models = &context.settings.models;
     let checkpoint = Checkpoint::open(models);
-    let files = checkpoint.as_ref().ok().and_then(|checkpoint| inventory::list(checkpoint).ok()).unwrap_or_default();
+    let files = checkpoint
+        .as_ref()
+        .ok()
+        .and_then(|checkpoint| inventory::list(checkpoint).ok())
+        .unwrap_or_default();
     let complete = checkpoint.and_then(|checkpoint| checkpoint.require_speech());
     let (memory_total, memory_available) = device::host_memory();
     let findings = Findings {
@@ -103,7 +107,8 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
             None if !file.required => ("·".to_string(), "missing, optional".to_string()),
             None => (printer.paint(AnsiColor::Red, "✗"), "missing".to_string()),
         };
-        printer.data(&format!("  {mark} {:<58} {size}", file.name));
+        let name = file.path.strip_prefix(findings.models).unwrap_or(&file.path);
+        printer.data(&format!("  {mark} {size:>17}  {}", name.display()));
     }
     if findings.complete {
         line("result", printer.paint(AnsiColor::Green, "complete"));

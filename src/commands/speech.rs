@@ -38,12 +38,8 @@ pub struct SpeechArgs {
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
-    #[arg(
-        long,
-        value_name = "LAYOUT",
-        default_value = "chat",
-        help_heading = "Generation"
-    )]
+    #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
+    #[arg(help_heading = "Generation")]
     pub layout: Layout,
 }
 

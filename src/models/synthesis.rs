@@ -116,7 +116,11 @@ impl Stream<'_> {
             self.start(noise, watch)?;
         }
         let rest = std::mem::take(&mut self.waiting);
-        let rest = if rest.is_empty() { Vec::new() } else { codes::rows(&rest)? };
+        let rest = if rest.is_empty() {
+            Vec::new()
+        } else {
+            codes::rows(&rest)?
+        };
         self.speak(&rest, true, noise, watch)
     }
 

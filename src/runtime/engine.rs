@@ -321,7 +321,12 @@ fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
 
 /// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
 fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
-    Ok(flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)?)
+    Ok(flow::noise(
+        &mut rng(0, Draws::Flow),
+        models.flow.channels(),
+        frames,
+        &models.device,
+    )?)
 }
 
 /// One task under way: its listener and the time it took so far.

@@ -5,8 +5,8 @@
 
 pub mod checkpoint;
 pub mod cmvn;
-mod networks;
 pub mod inventory;
+mod networks;
 pub mod npy;
 pub mod onnx;
 pub mod quantised;
