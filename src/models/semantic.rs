@@ -1,1 +1,292 @@
-//! (being written)
+//! vq06, the semantic speech tokenizer: a Whisper-like encoder at 25 Hz whose rows are replaced by their nearest code.
+//!
+//! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
+
+use crate::audio::mel::whisper_log_mel;
+use crate::error::{Error, Result};
+use candle_core::{D, DType, Device, Module, Tensor};
+use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, VarBuilder};
+use std::fmt;
+
+/// The longest stretch encoded at once: 30 s at 16 kHz, in samples.
+const PIECE: usize = 480_000;
+/// Pieces shorter than this give no code, in samples at 16 kHz.
+const SHORTEST: usize = 480;
+/// The head size of every released model, for graphs whose constants have other names.
+const HEAD_SIZE: usize = 64;
+
+/// The semantic speech tokenizer.
+#[derive(Debug, Clone)]
+pub struct SemanticTokenizer {
+    conv1: Conv1d,
+    conv2: Conv1d,
+    positions: Tensor,
+    blocks: Vec<Block>,
+    codebook: Tensor,
+    squares: Tensor,
+    bands: usize,
+    device: Device,
+    dtype: DType,
+}
+
+impl SemanticTokenizer {
+    /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
+    pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
+        let conv1 = conv(&vb.pp("encoders.conv1"))?;
+        let conv2 = conv(&vb.pp("encoders.conv2"))?;
+        let positions = vb.get_unchecked("encoders.positional_embedding")?;
+        let heads = heads(&vb, positions.dim(1)?)?;
+        let count = (0..)
+            .take_while(|n| vb.contains_tensor(&format!("encoders.blocks.{n}.attn_ln.weight")))
+            .count();
+        let blocks = (0..count)
+            .map(|n| Block::new(&vb, n, heads))
+            .collect::<Result<_>>()?;
+        let codebook = vb.get_unchecked("/quantizer/rq/model/layers.0/_codebook/MatMul.weight")?;
+        let squares = codebook.sqr()?.sum_keepdim(0)?;
+        let bands = conv1.weight().dim(1)?;
+        let (device, dtype) = (vb.device().clone(), vb.dtype());
+        Ok(Self {
+            conv1,
+            conv2,
+            positions,
+            blocks,
+            codebook,
+            squares,
+            bands,
+            device,
+            dtype,
+        })
+    }
+
+    /// The codes of trimmed 16 kHz sound, 25 per second; pieces of 30 s are encoded apart from each other.
+    ///
+    /// A piece under 30 ms gives no code.
+    pub fn encode(&self, samples: &[f32]) -> Result<Vec<u32>> {
+        let mut codes = Vec::with_capacity(samples.len() / 640 + 1);
+        for piece in pieces(samples) {
+            let mel = whisper_log_mel(piece, self.bands)?;
+            let mel = Tensor::from_vec(mel.data, (mel.rows, mel.columns), &Device::Cpu)?;
+            codes.extend(self.codes(&mel, &mut |_, _| ())?);
+        }
+        Ok(codes)
+    }
+
+    /// The codes of a log-mel spectrogram `[bands, frames]`, one per four frames; `trace` sees the inner tensors by name.
+    pub fn codes(
+        &self,
+        mel: &Tensor,
+        trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
+    ) -> Result<Vec<u32>> {
+        let frames = mel.dim(1)?;
+        let (rows, most) = (frames.div_ceil(2).div_ceil(2), self.positions.dim(0)?);
+        if rows > most {
+            let message = format!("{frames} frames are too long for the semantic tokenizer");
+            return Err(Error::input(message).cause(format!("it has {most} positions of four frames")));
+        }
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
+        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
+        let distances = self.distances(&mel, trace)?.to_dtype(DType::F32)?;
+        distances
+            .to_vec2::<f32>()?
+            .iter()
+            .map(|row| nearest(row))
+            .collect()
+    }
+
+    fn distances(
+        &self,
+        mel: &Tensor,
+        trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
+    ) -> candle_core::Result<Tensor> {
+        let x = self.conv1.forward(&mel.unsqueeze(0)?)?;
+        trace(format_args!("conv1"), &x);
+        let x = self.conv2.forward(&x.gelu_erf()?)?;
+        trace(format_args!("conv2"), &x);
+        let x = x.gelu_erf()?.squeeze(0)?.t()?; // [t, d]
+        let mut x = (x.contiguous()? + self.positions.narrow(0, 0, x.dim(0)?)?)?;
+        for (n, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x, n, trace)?;
+            trace(format_args!("block{n}"), &x);
+        }
+        let length = x
+            .sqr()?
+            .sum_keepdim(D::Minus1)?
+            .sqrt()?
+            .clamp(1e-12, f64::INFINITY)?;
+        let x = x.broadcast_div(&length)?;
+        trace(format_args!("normalised"), &x);
+        // |x|² - 2 x·e + |e|² in the order of the exported graph, so that near ties round as they do there.
+        let distances = x
+            .sqr()?
+            .sum_keepdim(D::Minus1)?
+            .broadcast_sub(&(x.matmul(&self.codebook)? * 2.0)?)?
+            .broadcast_add(&self.squares)?; // [t, codes]
+        trace(format_args!("distance"), &distances);
+        Ok(distances)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Block {
+    attention_norm: LayerNorm,
+    query: Affine,
+    key: Affine,
+    value: Affine,
+    out: Affine,
+    mlp_norm: LayerNorm,
+    expand: Affine,
+    contract: Affine,
+    heads: usize,
+}
+
+impl Block {
+    fn new(vb: &VarBuilder<'_>, n: usize, heads: usize) -> Result<Self> {
+        let affine = |name: &str| Affine::new(vb, &format!("/blocks.{n}/{name}"));
+        let norm = |name: &str| -> Result<LayerNorm> {
+            let vb = vb.pp(format!("encoders.blocks.{n}.{name}"));
+            Ok(LayerNorm::new(
+                vb.get_unchecked("weight")?,
+                vb.get_unchecked("bias")?,
+                1e-5,
+            ))
+        };
+        Ok(Self {
+            attention_norm: norm("attn_ln")?,
+            query: affine("attn/query")?,
+            key: affine("attn/key")?,
+            value: affine("attn/value")?,
+            out: affine("attn/out")?,
+            mlp_norm: norm("mlp_ln")?,
+            expand: affine("mlp/mlp.0")?,
+            contract: affine("mlp/mlp.2")?,
+            heads,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        n: usize,
+        trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
+    ) -> candle_core::Result<Tensor> {
+        let y = self.attention_norm.forward(x)?;
+        trace(format_args!("block{n}.attn_ln"), &y);
+        let y = self.attend(&y)?;
+        trace(format_args!("block{n}.attn"), &y);
+        let x = (x + y)?;
+        let y = self.expand.forward(&self.mlp_norm.forward(&x)?)?.gelu_erf()?;
+        x + self.contract.forward(&y)?
+    }
+
+    fn attend(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let split = |y: Tensor| y.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1);
+        let scale = ((width / self.heads) as f64).powf(-0.25);
+        let q = split((self.query.forward(x)? * scale)?)?.contiguous()?; // [heads, t, d / heads]
+        let k = split((self.key.forward(x)? * scale)?)?.contiguous()?;
+        let v = split(self.value.forward(x)?)?.contiguous()?;
+        let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k.t()?)?)?;
+        let y = weights.matmul(&v)?.transpose(0, 1)?.reshape((rows, width))?;
+        self.out.forward(&y)
+    }
+}
+
+/// `x W + b` with the weight stored `[in, out]`, as the exporter writes it.
+#[derive(Debug, Clone)]
+struct Affine {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Affine {
+    fn new(vb: &VarBuilder<'_>, node: &str) -> Result<Self> {
+        let weight = vb.get_unchecked(&format!("{node}/MatMul.weight"))?;
+        let bias = format!("{node}/Add.bias");
+        let bias = vb
+            .contains_tensor(&bias)
+            .then(|| vb.get_unchecked(&bias))
+            .transpose()?;
+        Ok(Self { weight, bias })
+    }
+
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let y = x.matmul(&self.weight)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+}
+
+fn conv(vb: &VarBuilder<'_>) -> Result<Conv1d> {
+    let weight = vb.get_unchecked("weight")?.contiguous()?;
+    let bias = vb.get_unchecked("bias")?;
+    let config = Conv1dConfig {
+        padding: weight.dim(2)? / 2,
+        stride: 2,
+        ..Default::default()
+    };
+    Ok(Conv1d::new(weight, Some(bias), config))
+}
+
+fn heads(vb: &VarBuilder<'_>, width: usize) -> Result<usize> {
+    let name = "/blocks.0/attn/Constant_1.value";
+    if !vb.contains_tensor(name) {
+        return Ok((width / HEAD_SIZE).max(1));
+    }
+    let value = vb
+        .get_unchecked(name)?
+        .to_dtype(DType::F64)?
+        .flatten_all()?
+        .to_vec1::<f64>()?;
+    match value.as_slice() {
+        [heads] if *heads >= 1.0 && width.is_multiple_of(*heads as usize) => Ok(*heads as usize),
+        other => Err(
+            Error::model("the semantic tokenizer has an unusable number of attention heads")
+                .cause(format!("`{name}` is {other:?} for a width of {width}")),
+        ),
+    }
+}
+
+pub(crate) fn pieces(samples: &[f32]) -> impl Iterator<Item = &[f32]> {
+    samples.chunks(PIECE).filter(|piece| piece.len() >= SHORTEST)
+}
+
+/// The first index of the smallest distance.
+fn nearest(distances: &[f32]) -> Result<u32> {
+    if distances.iter().any(|d| d.is_nan()) {
+        return Err(Error::inference(
+            "the semantic tokenizer computed no number for a frame",
+        ));
+    }
+    let smallest = distances.iter().copied().fold(f32::INFINITY, f32::min);
+    let index = distances.iter().position(|&d| d == smallest).unwrap_or(0);
+    Ok(index as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_first_code() {
+        assert_eq!(nearest(&[2.0, 0.5, 3.0, 0.5]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_row_without_numbers_is_an_error() {
+        assert!(nearest(&[0.5, f32::NAN]).is_err());
+    }
+
+    #[test]
+    fn pieces_are_thirty_seconds_and_crumbs_are_dropped() {
+        let lengths = |n: usize| pieces(&vec![0.0; n]).map(<[f32]>::len).collect::<Vec<_>>();
+        assert!(lengths(479).is_empty());
+        assert_eq!(lengths(480), [480]);
+        assert_eq!(lengths(480_479), [480_000]);
+        assert_eq!(lengths(960_480), [480_000, 480_000, 480]);
+    }
+}

@@ -39,7 +39,10 @@ pub(super) fn mish(x: &Tensor) -> Result<Tensor> {
 ///
 /// Outside ±87 the result is clamped to the smallest and largest powers. Polynomial: Cephes `expf`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "a call per element would keep the loops scalar")]
+#[expect(
+    clippy::inline_always,
+    reason = "a call per element would keep the loops scalar"
+)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;

@@ -73,7 +73,8 @@ impl Estimator {
         let time_embedding = embed_times(&vb.pp("t_embedder.mlp"), times)?;
         let time = time_embedding.silu()?; // [steps, d]
         let last = linear(&vb.pp("final_layer.linear"))?;
-        let [in_state, in_mu, in_speaker, in_mel] = split_input(&linear(&vb.pp("in_proj"))?, last.weight().dim(0)?)?;
+        let [in_state, in_mu, in_speaker, in_mel] =
+            split_input(&linear(&vb.pp("in_proj"))?, last.weight().dim(0)?)?;
         let blocks = vb.pp("blocks");
         let depth = count(&blocks, "attn.to_q.weight");
         let final_layer = modulation(&vb.pp("final_layer.adaLN_modulation.1"), &time, 2, &[1])?;
@@ -105,7 +106,10 @@ impl Estimator {
     ///
     /// mu [t, c], speaker [c], known mel frames [t, c].
     pub(super) fn condition(&self, mu: &Tensor, speaker: &Tensor, mel: &Tensor) -> Result<Tensor> {
-        let bias = self.in_speaker.bias().map_or_else(|| speaker.zeros_like(), |b| Ok(b.clone()))?;
+        let bias = self
+            .in_speaker
+            .bias()
+            .map_or_else(|| speaker.zeros_like(), |b| Ok(b.clone()))?;
         let speaker = self.in_speaker.forward(&speaker.unsqueeze(0)?)?; // [1, d]
         let given = (self.in_mu.forward(mu)? + self.in_mel.forward(mel)?)?.broadcast_add(&speaker)?;
         Tensor::stack(&[&given, &bias.broadcast_as(given.shape())?.contiguous()?], 0)
@@ -138,7 +142,9 @@ impl Estimator {
             }
         }
         let m = self.last_modulation.get(step)?;
-        let v = self.last.forward(&layer_norm(&h, &m.get(1)?, &m.get(0)?, ADAPTIVE_EPS)?)?;
+        let v = self
+            .last
+            .forward(&layer_norm(&h, &m.get(1)?, &m.get(0)?, ADAPTIVE_EPS)?)?;
         trace(Stage::Velocity(step), &v)?;
         Ok(v)
     }
@@ -180,10 +186,14 @@ impl Block {
         trace: Trace<'_>,
     ) -> Result<Tensor> {
         let m = self.modulation.get(at.step)?;
-        let normed = |h: &Tensor, first: usize| layer_norm(h, &m.get(first + 1)?, &m.get(first)?, ADAPTIVE_EPS);
+        let normed =
+            |h: &Tensor, first: usize| layer_norm(h, &m.get(first + 1)?, &m.get(first)?, ADAPTIVE_EPS);
         let gated = |h: Tensor, y: &Tensor, first: usize| h + y.broadcast_mul(&m.get(first + 2)?)?;
         let (attention, convolutions) = match past {
-            Some((state, window)) => (Some((&mut state.attention, window)), Some(&mut state.convolutions)),
+            Some((state, window)) => (
+                Some((&mut state.attention, window)),
+                Some(&mut state.convolutions),
+            ),
             None => (None, None),
         };
         let y = self.attention.forward(&normed(&h, 0)?, attention)?;
@@ -192,7 +202,9 @@ impl Block {
         let y = self.conv.forward(&normed(&h, 6)?, convolutions)?;
         trace(Stage::Convolution(at.step, at.index), &y)?;
         let h = gated(h, &y, 6)?;
-        let y = self.narrow.forward(&gelu_tanh(&self.widen.forward(&normed(&h, 3)?)?)?)?;
+        let y = self
+            .narrow
+            .forward(&gelu_tanh(&self.widen.forward(&normed(&h, 3)?)?)?)?;
         trace(Stage::Perceptron(at.step, at.index), &y)?;
         let h = gated(h, &y, 3)?;
         trace(Stage::Block(at.step, at.index), &h)?;
@@ -229,8 +241,14 @@ impl Attention {
     }
 
     fn forward(&self, x: &Tensor, past: Option<(&mut Option<(Tensor, Tensor)>, Window)>) -> Result<Tensor> {
-        let q = self.query_norm.forward(&self.split(&self.query.forward(x)?)?)?.transpose(1, 2)?;
-        let k = self.key_norm.forward(&self.split(&self.key.forward(x)?)?)?.transpose(1, 2)?;
+        let q = self
+            .query_norm
+            .forward(&self.split(&self.query.forward(x)?)?)?
+            .transpose(1, 2)?;
+        let k = self
+            .key_norm
+            .forward(&self.split(&self.key.forward(x)?)?)?
+            .transpose(1, 2)?;
         let v = self.split(&self.value.forward(x)?)?.transpose(1, 2)?;
         let Some((cache, window)) = past else {
             return self.out.forward(&attention(&q, &k, &v)?);
@@ -320,7 +338,9 @@ fn embed_times(vb: &VarBuilder<'_>, times: &[f64]) -> Result<Tensor> {
 fn modulation(vb: &VarBuilder<'_>, time: &Tensor, parts: usize, scales: &[usize]) -> Result<Tensor> {
     let (steps, width) = time.dims2()?;
     let raw = linear(vb)?.forward(time)?.reshape((steps, parts, width))?;
-    let one: Vec<f32> = (0..parts).map(|i| f32::from(u8::from(scales.contains(&i)))).collect();
+    let one: Vec<f32> = (0..parts)
+        .map(|i| f32::from(u8::from(scales.contains(&i))))
+        .collect();
     let one = Tensor::from_vec(one, (parts, 1), vb.device())?.to_dtype(raw.dtype())?;
     raw.broadcast_add(&one)
 }

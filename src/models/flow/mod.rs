@@ -182,7 +182,13 @@ impl Flow {
     ///
     /// `noise` is standard normal, [channels, frames of prompt and rows together or more]. `watch` may end the
     /// work after any Euler step with [`Error::interrupted`].
-    pub fn sample(&self, voice: &VoicePrompt, rows: &[[i64; 2]], noise: &Tensor, watch: Watch<'_>) -> Result<Tensor> {
+    pub fn sample(
+        &self,
+        voice: &VoicePrompt,
+        rows: &[[i64; 2]],
+        noise: &Tensor,
+        watch: Watch<'_>,
+    ) -> Result<Tensor> {
         self.sample_traced(voice, rows, noise, watch, &mut |_, _| Ok(()))
     }
 
@@ -203,14 +209,18 @@ impl Flow {
         let codes = self.embed(&[&voice.rows, rows].concat())?;
         trace(Stage::Codes, &codes)?;
         let mut state = EncoderState::default();
-        let encoded = self.encoder.forward(&codes, self.lookahead(), &mut state, trace)?;
+        let encoded = self
+            .encoder
+            .forward(&codes, self.lookahead(), &mut state, trace)?;
         drop(state);
         let mu = self.mu.forward(&encoded)?; // [1, frames, c]
         trace(Stage::Mu, &mu)?;
         let (prompt, frames) = (self.frames(voice.rows.len()), self.frames(rows.len()));
         let mel = self.prompt_mel(voice)?;
         trace(Stage::PromptMel, &mel)?;
-        let condition = self.estimator.condition(&mu.squeeze(0)?, &speaker, &mel.pad_with_zeros(0, 0, frames)?)?;
+        let condition =
+            self.estimator
+                .condition(&mu.squeeze(0)?, &speaker, &mel.pad_with_zeros(0, 0, frames)?)?;
         trace(Stage::Times, self.estimator.time_embedding())?;
         let start = self.start(noise, 0, prompt + frames)?;
         let x = self.solve(start, &condition, None, watch, trace)?;
@@ -277,7 +287,11 @@ impl Flow {
     fn prompt_mel(&self, voice: &VoicePrompt) -> Result<Tensor> {
         let mel = voice.stretched(self.frames(voice.rows.len()))?;
         if mel.dim(1)? != self.channels {
-            let message = format!("the prompt mel has {} channels, not {}", mel.dim(1)?, self.channels);
+            let message = format!(
+                "the prompt mel has {} channels, not {}",
+                mel.dim(1)?,
+                self.channels
+            );
             return Err(Error::internal(message));
         }
         Ok(mel.to_device(&self.device)?.to_dtype(self.dtype)?)
@@ -288,10 +302,9 @@ impl Flow {
         let (channels, available) = noise.dims2()?;
         if channels != self.channels || available < offset + frames {
             let needed = format!("[{}, {} or more] is needed", self.channels, offset + frames);
-            return Err(Error::internal(format!(
-                "the noise has the shape [{channels}, {available}]"
-            ))
-            .cause(needed));
+            return Err(
+                Error::internal(format!("the noise has the shape [{channels}, {available}]")).cause(needed),
+            );
         }
         let part = noise.narrow(1, offset, frames)?.t()?.contiguous()?;
         Ok(part.to_device(&self.device)?)
@@ -300,7 +313,10 @@ impl Flow {
 
 /// `weight` and, where there is one, `bias`.
 fn linear(vb: &VarBuilder<'_>) -> candle_core::Result<Linear> {
-    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
+    let bias = vb
+        .contains_tensor("bias")
+        .then(|| vb.get_unchecked("bias"))
+        .transpose()?;
     Ok(Linear::new(vb.get_unchecked("weight")?.contiguous()?, bias))
 }
 
@@ -328,7 +344,9 @@ mod tests {
     }
 
     pub(super) fn rows(count: i64) -> Vec<[i64; 2]> {
-        (0..count).map(|i| [i * 37 % 1024, 1025 + i * 101 % 4096]).collect()
+        (0..count)
+            .map(|i| [i * 37 % 1024, 1025 + i * 101 % 4096])
+            .collect()
     }
 
     pub(super) fn voice() -> VoicePrompt {
@@ -372,7 +390,7 @@ mod tests {
     fn refuses_what_it_cannot_use() {
         let (flow, voice) = (flow(), voice());
         let noise = wave((80, 30), 0.77);
-        let mut fails = |rows: &[[i64; 2]], noise: &Tensor| {
+        let fails = |rows: &[[i64; 2]], noise: &Tensor| {
             flow.sample(&voice, rows, noise, &mut go).unwrap_err().to_string()
         };
         assert!(fails(&[], &noise).contains("no codes"));

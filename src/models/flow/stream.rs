@@ -135,7 +135,9 @@ impl<'a> FlowStream<'a> {
     ) -> Result<Tensor> {
         let flow = self.flow;
         let silent = &mut |_, _: &Tensor| Ok(());
-        let encoded = flow.encoder.forward(&flow.embed(rows)?, padding, &mut self.encoder, silent)?;
+        let encoded = flow
+            .encoder
+            .forward(&flow.embed(rows)?, padding, &mut self.encoder, silent)?;
         let mu = flow.mu.forward(&encoded)?.squeeze(0)?; // [frames, c]
         let known = known.map_or_else(|| mu.zeros_like(), Ok)?;
         let condition = flow.estimator.condition(&mu, &self.speaker, &known)?;
@@ -156,7 +158,12 @@ mod tests {
     }
 
     fn cached(stream: &FlowStream<'_>) -> usize {
-        stream.estimator_states()[3][1].attention.as_ref().unwrap().0.dims()[2]
+        stream.estimator_states()[3][1]
+            .attention
+            .as_ref()
+            .unwrap()
+            .0
+            .dims()[2]
     }
 
     #[test]

@@ -8,15 +8,58 @@ use std::fmt;
 
 /// Emotions; `remove` takes emotion away.
 pub const EMOTIONS: &[&str] = &[
-    "happy", "angry", "sad", "humour", "confusion", "disgusted", "empathy", "embarrass", "fear", "surprised",
-    "excited", "depressed", "coldness", "admiration", "remove",
+    "happy",
+    "angry",
+    "sad",
+    "humour",
+    "confusion",
+    "disgusted",
+    "empathy",
+    "embarrass",
+    "fear",
+    "surprised",
+    "excited",
+    "depressed",
+    "coldness",
+    "admiration",
+    "remove",
 ];
 
 /// Speaking styles; `remove` takes any style away.
 pub const STYLES: &[&str] = &[
-    "serious", "arrogant", "child", "older", "girl", "pure", "sister", "sweet", "ethereal", "whisper", "gentle",
-    "recite", "generous", "act_coy", "warm", "shy", "comfort", "authority", "chat", "radio", "soulful", "story",
-    "vivid", "program", "news", "advertising", "roar", "murmur", "shout", "deeply", "loudly", "remove", "exaggerated",
+    "serious",
+    "arrogant",
+    "child",
+    "older",
+    "girl",
+    "pure",
+    "sister",
+    "sweet",
+    "ethereal",
+    "whisper",
+    "gentle",
+    "recite",
+    "generous",
+    "act_coy",
+    "warm",
+    "shy",
+    "comfort",
+    "authority",
+    "chat",
+    "radio",
+    "soulful",
+    "story",
+    "vivid",
+    "program",
+    "news",
+    "advertising",
+    "roar",
+    "murmur",
+    "shout",
+    "deeply",
+    "loudly",
+    "remove",
+    "exaggerated",
 ];
 
 /// Speeds.
@@ -27,8 +70,16 @@ pub const KINDS: &[&str] = &["emotion", "style", "speed", "vad", "denoise", "par
 
 /// Sounds that a text may ask for in brackets, such as `[Laughter]`.
 pub const SOUND_TAGS: &[&str] = &[
-    "Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm", "Surprise-ah", "Surprise-wa", "Sigh",
-    "Question-ei", "Dissatisfaction-hnn",
+    "Breathing",
+    "Laughter",
+    "Surprise-oh",
+    "Confirmation-en",
+    "Uhm",
+    "Surprise-ah",
+    "Surprise-wa",
+    "Sigh",
+    "Question-ei",
+    "Dissatisfaction-hnn",
 ];
 
 /// Dialects and languages that a text may start with in brackets, such as `[Cantonese]`.
@@ -69,7 +120,9 @@ impl Edit {
             ("emotion", Some(value)) => Ok(Self::Emotion(published(kind, EMOTIONS, value)?.into())),
             ("style", Some(value)) => Ok(Self::Style(published(kind, STYLES, value)?.into())),
             ("speed", Some(value)) => Ok(Self::Speed(published(kind, SPEEDS, value)?.into())),
-            (_, Some(text)) if text.trim().is_empty() => Err(Error::usage(format!("the edit `{kind}` needs a text"))),
+            (_, Some(text)) if text.trim().is_empty() => {
+                Err(Error::usage(format!("the edit `{kind}` needs a text")))
+            }
             (_, Some(text)) => check_tags(text).map(|()| Self::Paralinguistic(text.into())),
         }
     }
@@ -94,7 +147,9 @@ impl Edit {
     /// The value, or the text with tags.
     pub fn value(&self) -> Option<&str> {
         match self {
-            Self::Emotion(value) | Self::Style(value) | Self::Speed(value) | Self::Paralinguistic(value) => Some(value),
+            Self::Emotion(value) | Self::Style(value) | Self::Speed(value) | Self::Paralinguistic(value) => {
+                Some(value)
+            }
             Self::Vad | Self::Denoise => None,
         }
     }
@@ -117,7 +172,9 @@ impl Edit {
                 "Make the following audio more {value}. The text corresponding to the audio is: {said}\n"
             ),
             Self::Style(value) if value == "remove" => {
-                format!("Remove any speaking styles in the following audio and the reference text is: {said}\n")
+                format!(
+                    "Remove any speaking styles in the following audio and the reference text is: {said}\n"
+                )
             }
             Self::Style(value) => format!(
                 "Make the following audio more {value} style. The text corresponding to the audio is: {said}\n"
@@ -154,7 +211,9 @@ pub fn check_tags(text: &str) -> Result<()> {
             continue;
         }
         if let Some(right) = nearest(tag, &known) {
-            return Err(Error::usage(format!("unknown tag `[{tag}]`")).hint(format!("did you mean `[{right}]`?")));
+            return Err(
+                Error::usage(format!("unknown tag `[{tag}]`")).hint(format!("did you mean `[{right}]`?"))
+            );
         }
     }
     Ok(())
@@ -209,8 +268,14 @@ mod tests {
 
     #[test]
     fn a_value_may_be_written_loosely() {
-        assert_eq!(Edit::parse("Style", Some("act-coy")).unwrap(), Edit::Style("act_coy".into()));
-        assert_eq!(Edit::parse("speed", Some("More-Faster")).unwrap(), Edit::Speed("more faster".into()));
+        assert_eq!(
+            Edit::parse("Style", Some("act-coy")).unwrap(),
+            Edit::Style("act_coy".into())
+        );
+        assert_eq!(
+            Edit::parse("speed", Some("More-Faster")).unwrap(),
+            Edit::Speed("more faster".into())
+        );
     }
 
     #[test]

@@ -184,7 +184,10 @@ mod tests {
     }
 
     fn special(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u32> {
-        ids.iter().copied().filter(|&id| tokenizer.is_special(id)).collect()
+        ids.iter()
+            .copied()
+            .filter(|&id| tokenizer.is_special(id))
+            .collect()
     }
 
     #[test]

@@ -88,24 +88,33 @@ impl Tokenizer {
         if ids.len() < pieces.len() {
             return Err(Error::model("a piece appears twice"));
         }
-        let find = |text: &str| {
-            ids.get(text).copied().ok_or_else(|| Error::model(format!("there is no piece `{text}`")))
+        let find = |text: &str, kind| match ids.get(text) {
+            Some(&id) if pieces[id as usize].kind == kind => Ok(id),
+            Some(_) => Err(Error::model(format!("the piece `{text}` is of the wrong kind"))),
+            None => Err(Error::model(format!("there is no piece `{text}`"))),
         };
-        let bytes = (0..=u8::MAX).map(|byte| find(&format!("<0x{byte:02X}>"))).collect::<Result<_>>()?;
-        let audio_base = find("<audio_0>")?;
-        let in_row = |&n: &u32| ids.get(format!("<audio_{n}>").as_str()) == Some(&(audio_base + n));
-        if let Some(n) = (0..codes::CODES).find(|n| !in_row(n)) {
-            return Err(Error::model(format!("`<audio_{n}>` is not {n} places after `<audio_0>`")));
+        let bytes = (0..=u8::MAX).map(|byte| find(&format!("<0x{byte:02X}>"), Kind::Byte));
+        let bytes = bytes.collect::<Result<_>>()?;
+        let audio_base = find("<audio_0>", Kind::Special)?;
+        for n in 0..codes::CODES {
+            if find(&format!("<audio_{n}>"), Kind::Special)? != audio_base + n {
+                return Err(Error::model(format!(
+                    "`<audio_{n}>` is not {n} places after `<audio_0>`"
+                )));
+            }
         }
-        let lowest = pieces.iter().map(|piece| piece.score).fold(f64::INFINITY, f64::min);
+        let lowest = pieces
+            .iter()
+            .map(|piece| piece.score)
+            .fold(f64::INFINITY, f64::min);
         Ok(Self {
             searched: ordered(|kind| kind != Kind::Special),
             special: ordered(|kind| kind == Kind::Special),
             bytes,
             unknown_score: lowest - UNKNOWN_PENALTY,
-            bos: find("<s>")?,
-            eos: find("<|EOT|>")?,
-            begin_of_turn: find("<|BOT|>")?,
+            bos: find("<s>", Kind::Special)?,
+            eos: find("<|EOT|>", Kind::Special)?,
+            begin_of_turn: find("<|BOT|>", Kind::Special)?,
             audio_base,
             pieces,
         })
@@ -138,7 +147,9 @@ impl Tokenizer {
 
     /// Whether `id` is a control or user-defined piece or an audio word: something ordinary text must never become.
     pub fn is_special(&self, id: u32) -> bool {
-        self.pieces.get(id as usize).is_some_and(|piece| piece.kind == Kind::Special)
+        self.pieces
+            .get(id as usize)
+            .is_some_and(|piece| piece.kind == Kind::Special)
     }
 
     /// Encodes a raw string as the reference does: `<s>` in front, and control, audio and byte pieces live.
@@ -229,7 +240,12 @@ impl Tokenizer {
             let Step { start, id, .. } = steps[end];
             match id {
                 Some(id) => ids.push(id),
-                None => ids.extend(text.as_bytes()[start..end].iter().rev().map(|&b| self.bytes[b as usize])),
+                None => ids.extend(
+                    text.as_bytes()[start..end]
+                        .iter()
+                        .rev()
+                        .map(|&b| self.bytes[b as usize]),
+                ),
             }
             end = start;
         }
@@ -354,11 +370,16 @@ mod proto {
     pub(super) fn read(bytes: &[u8]) -> Result<Vec<Piece>> {
         let model = Model::decode(bytes)
             .map_err(|error| Error::model("this is no SentencePiece model").cause(error))?;
-        let model_type = model.trainer.and_then(|trainer| trainer.model_type).unwrap_or(UNIGRAM);
+        let model_type = model
+            .trainer
+            .and_then(|trainer| trainer.model_type)
+            .unwrap_or(UNIGRAM);
         if model_type != UNIGRAM {
             return Err(Error::model(format!("model type {model_type} is not unigram")));
         }
-        let charsmap = model.normalizer.and_then(|normalizer| normalizer.precompiled_charsmap);
+        let charsmap = model
+            .normalizer
+            .and_then(|normalizer| normalizer.precompiled_charsmap);
         if charsmap.is_some_and(|map| !map.is_empty()) {
             return Err(Error::model("it normalises text, which this program does not"));
         }
@@ -393,11 +414,20 @@ pub(super) mod tests {
             score,
             kind,
         };
-        let control = ["<unk>", "<s>", "</s>", "<|EOT|>", "<|BOT|>"].map(|text| piece(text, 0.0, Kind::Special));
+        let control =
+            ["<unk>", "<s>", "</s>", "<|EOT|>", "<|BOT|>"].map(|text| piece(text, 0.0, Kind::Special));
         let bytes = (0..=255).map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, Kind::Byte));
-        let words = words.iter().zip(1..).map(|(text, rank)| piece(text, -f64::from(rank), Kind::Ordinary));
+        let words = words
+            .iter()
+            .zip(1..)
+            .map(|(text, rank)| piece(text, -f64::from(rank), Kind::Ordinary));
         let audio = (0..codes::CODES).map(|n| piece(&format!("<audio_{n}>"), 0.0, Kind::Special));
-        control.into_iter().chain(bytes).chain(words).chain(audio).collect()
+        control
+            .into_iter()
+            .chain(bytes)
+            .chain(words)
+            .chain(audio)
+            .collect()
     }
 
     fn small(words: &[&str]) -> Tokenizer {
@@ -411,25 +441,39 @@ pub(super) mod tests {
 
     fn miniature_bytes() -> Vec<u8> {
         let root = env!("CARGO_MANIFEST_DIR");
-        std::fs::read(format!("{root}/tests/data/checkpoint/Step-Audio-EditX/tokenizer.model")).unwrap()
+        std::fs::read(format!(
+            "{root}/tests/data/checkpoint/Step-Audio-EditX/tokenizer.model"
+        ))
+        .unwrap()
     }
 
     fn texts(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
-        ids.iter().map(|&id| tokenizer.pieces[id as usize].text.clone()).collect()
+        ids.iter()
+            .map(|&id| tokenizer.pieces[id as usize].text.clone())
+            .collect()
     }
 
     #[test]
     fn the_best_sum_wins_and_characters_without_a_piece_become_bytes() {
         let tokenizer = small(&["▁", "ab", "a", "b", "▁ab"]);
         assert_eq!(texts(&tokenizer, &tokenizer.encode("ab")), ["<s>", "▁", "ab"]);
-        assert_eq!(texts(&tokenizer, &tokenizer.encode_user("bé")), ["▁", "b", "<0xC3>", "<0xA9>"]);
+        assert_eq!(
+            texts(&tokenizer, &tokenizer.encode_user("bé")),
+            ["▁", "b", "<0xC3>", "<0xA9>"]
+        );
     }
 
     #[test]
     fn only_a_text_at_the_start_gets_a_space() {
         let tokenizer = small(&["▁", "a"]);
-        assert_eq!(texts(&tokenizer, &tokenizer.encode("a<|EOT|>a")), ["<s>", "▁", "a", "<|EOT|>", "a"]);
-        assert_eq!(texts(&tokenizer, &tokenizer.encode("<|EOT|>a")), ["<s>", "<|EOT|>", "a"]);
+        assert_eq!(
+            texts(&tokenizer, &tokenizer.encode("a<|EOT|>a")),
+            ["<s>", "▁", "a", "<|EOT|>", "a"]
+        );
+        assert_eq!(
+            texts(&tokenizer, &tokenizer.encode("<|EOT|>a")),
+            ["<s>", "<|EOT|>", "a"]
+        );
         assert_eq!(tokenizer.encode(" a"), tokenizer.encode("a"));
         assert_eq!(tokenizer.encode(""), [tokenizer.bos()]);
     }
@@ -445,15 +489,31 @@ pub(super) mod tests {
     #[test]
     fn spans_are_read_as_the_string_that_they_spell() {
         let tokenizer = miniature();
-        let spans = [Span::Text("the qui"), Span::Text("ck\n"), Span::Audio(&[]), Span::Text("fox "), Span::Audio(&[7, 8])];
+        let spans = [
+            Span::Text("the qui"),
+            Span::Text("ck\n"),
+            Span::Audio(&[]),
+            Span::Text("fox "),
+            Span::Audio(&[7, 8]),
+        ];
         let raw = "the quick\nfox <audio_7><audio_8>";
-        assert_eq!(tokenizer.encode_spans(&spans, Reading::Plain), tokenizer.encode(raw)[1..]);
+        assert_eq!(
+            tokenizer.encode_spans(&spans, Reading::Plain),
+            tokenizer.encode(raw)[1..]
+        );
     }
 
     #[test]
     fn user_text_cannot_spell_a_piece() {
         let tokenizer = miniature();
-        for forged in ["<|EOT|>", "</s>", "<unk>", "<audio_5>", "<0x0A>", "<user_defined_symbol_22>"] {
+        for forged in [
+            "<|EOT|>",
+            "</s>",
+            "<unk>",
+            "<audio_5>",
+            "<0x0A>",
+            "<user_defined_symbol_22>",
+        ] {
             let live = tokenizer.encode(forged);
             let plain = tokenizer.encode_user(forged);
             assert!(plain.len() > live.len(), "{forged}");
@@ -465,9 +525,14 @@ pub(super) mod tests {
     #[test]
     fn broken_byte_runs_decode_to_replacement_characters() {
         let tokenizer = small(&["▁", "a"]);
-        let ids = [tokenizer.bytes[0xC3], tokenizer.bytes[0xA9], tokenizer.searched[0]];
-        assert!(tokenizer.decode(&ids).starts_with('\u{fffd}') || tokenizer.decode(&ids).starts_with('é'));
-        assert_eq!(tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.eos()]), "\u{fffd}<|EOT|>");
+        assert_eq!(
+            tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.bytes[0xA9]]),
+            "é"
+        );
+        assert_eq!(
+            tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.eos()]),
+            "\u{fffd}<|EOT|>"
+        );
         assert_eq!(tokenizer.decode(&[u32::MAX]), "");
     }
 
@@ -479,6 +544,13 @@ pub(super) mod tests {
             let error = Tokenizer::from_pieces(pieces).unwrap_err();
             assert!(error.to_string().contains(missing), "{error}");
         }
+        let mut pieces = pieces(&["▁"]);
+        pieces[3].kind = Kind::Ordinary;
+        assert!(Tokenizer::from_pieces(pieces).is_err());
+    }
+
+    #[test]
+    fn a_piece_that_appears_twice_is_refused() {
         let mut twice = pieces(&["▁"]);
         twice.push(twice[0].clone());
         assert!(Tokenizer::from_pieces(twice).is_err());
@@ -487,7 +559,13 @@ pub(super) mod tests {
     #[test]
     fn a_damaged_file_is_refused() {
         let bytes = miniature_bytes();
-        for damaged in [&bytes[..0], &bytes[..1000], &bytes[..bytes.len() - 1], b"not a model", &[0xFF; 40]] {
+        for damaged in [
+            &bytes[..0],
+            &bytes[..1000],
+            &bytes[..bytes.len() - 1],
+            b"not a model",
+            &[0xFF; 40],
+        ] {
             let error = Tokenizer::new(damaged).unwrap_err();
             assert_eq!(error.kind, crate::error::Kind::Model);
         }
@@ -497,6 +575,18 @@ pub(super) mod tests {
         #[test]
         fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(Tokenizer::new(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_model_with_flipped_bytes_is_refused_or_works(flips in prop::collection::vec((0..60_000_usize, any::<u8>()), 1..4)) {
+            let mut bytes = miniature_bytes();
+            for (at, byte) in flips {
+                bytes[at] = byte;
+            }
+            match Tokenizer::new(&bytes) {
+                Ok(tokenizer) => prop_assert!(!tokenizer.encode_user("a <|EOT|> b").contains(&tokenizer.eos())),
+                Err(error) => prop_assert_eq!(error.kind, crate::error::Kind::Model),
+            }
         }
 
         #[test]

@@ -23,7 +23,11 @@ pub fn attention_with(
 ) -> Result<Tensor> {
     let (_, heads, _, _) = q.dims4()?;
     let keys = k.dim(2)?;
-    let budget = if q.device().is_cpu() { CPU_SCORES } else { GPU_SCORES };
+    let budget = if q.device().is_cpu() {
+        CPU_SCORES
+    } else {
+        GPU_SCORES
+    };
     in_blocks(q, k, v, budget / (heads * keys).max(1), bias)
 }
 
@@ -39,7 +43,11 @@ fn in_blocks(
     let together = if q.device().is_cpu() { 1 } else { batch };
     let view = |x: &Tensor, start: usize| {
         let part = x.narrow(0, start, together)?;
-        if together == 1 { Ok(part) } else { part.contiguous() }
+        if together == 1 {
+            Ok(part)
+        } else {
+            part.contiguous()
+        }
     };
     let block = (rows / together).clamp(1, queries.max(1));
     let mut parts = Vec::new();
@@ -93,7 +101,10 @@ mod tests {
             assert!(largest_difference(&whole, &blocked) < 1e-6, "{rows}");
         }
         let plain = attention(&q, &k, &v).unwrap();
-        assert!(largest_difference(&whole, &plain) > 1e-2, "the bias had no effect");
+        assert!(
+            largest_difference(&whole, &plain) > 1e-2,
+            "the bias had no effect"
+        );
     }
 
     #[test]

@@ -80,6 +80,13 @@ impl Conv1d {
         Self::new(&vb.get_unchecked("weight")?, optional_bias(vb)?, config)
     }
 
+    /// Like [`Self::load`], with [`Conv1dConfig::same`] for the kernel's own number of taps.
+    pub fn load_same(vb: &VarBuilder<'_>, dilation: usize) -> Result<Self> {
+        let weight = vb.get_unchecked("weight")?;
+        let config = Conv1dConfig::same(weight.dim(2)?, dilation);
+        Self::new(&weight, optional_bias(vb)?, config)
+    }
+
     fn from_kernel(kernel: Tensor, bias: Option<Tensor>, taps: usize, config: Conv1dConfig) -> Result<Self> {
         if config.stride == 0 || config.dilation == 0 || (config.stride > 1 && config.dilation > 1) {
             bail!("a convolution cannot have {config:?}");
@@ -171,6 +178,11 @@ impl ConvTranspose1d {
     /// Reads `weight` and, where there is one, `bias`; the dimensions are those of the tensors.
     pub fn load(vb: &VarBuilder<'_>, stride: usize, padding: usize) -> Result<Self> {
         Self::new(&vb.get_unchecked("weight")?, optional_bias(vb)?, stride, padding)
+    }
+
+    /// The number of taps.
+    pub fn taps(&self) -> usize {
+        self.taps
     }
 
     /// `[b, t, c_in]` to `[b, (t - 1) * stride + taps - 2 * padding, c_out]`; no row is an error.

@@ -74,7 +74,10 @@ impl CustomOp3 for TwoPass {
         let shape = x_layout.shape();
         let width = weight.len();
         if shape.dims().last() != Some(&width) || bias.len() != width {
-            candle_core::bail!("layer norm of {shape:?} with {width} weights, {} biases", bias.len());
+            candle_core::bail!(
+                "layer norm of {shape:?} with {width} weights, {} biases",
+                bias.len()
+            );
         }
         let mut out = vec![0f32; x.len()];
         let rows = out.par_chunks_mut(width).zip(x.par_chunks(width));
