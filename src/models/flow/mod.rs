@@ -390,7 +390,7 @@ mod tests {
     fn refuses_what_it_cannot_use() {
         let (flow, voice) = (flow(), voice());
         let noise = wave((80, 30), 0.77);
-        let mut fails = |rows: &[[i64; 2]], noise: &Tensor| {
+        let fails = |rows: &[[i64; 2]], noise: &Tensor| {
             flow.sample(&voice, rows, noise, &mut go).unwrap_err().to_string()
         };
         assert!(fails(&[], &noise).contains("no codes"));

@@ -11,6 +11,7 @@ mod frontend;
 pub use chunks::Chunking;
 pub use codebook::Codebook;
 pub use encoder::{Encoder, EncoderConfig, EncoderState};
+pub(in crate::models) use encoder::{NORM_EPS, linear, memory};
 pub use frontend::{FrontEnd, FrontEndConfig};
 
 use crate::error::Result;
