@@ -50,11 +50,11 @@ impl Item {
     ///
     /// Weights are not read. A missing optional file is fine.
     pub fn verify(&self) -> Result<()> {
+        if self.bytes.is_none() && self.required {
+            return Err(Error::model(format!("`{}` is missing", self.path.display())));
+        }
         if self.bytes.is_none() {
-            return match self.required {
-                true => Err(Error::model(format!("`{}` is missing", self.path.display()))),
-                false => Ok(()),
-            };
+            return Ok(());
         }
         let path = &self.path;
         match self.kind {

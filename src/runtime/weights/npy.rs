@@ -25,7 +25,7 @@ fn read(path: &Path, bytes: &Bytes, device: &Device) -> Result<Tensor> {
         return Err(wrong(format!("shape {shape:?} does not fit its {found} bytes")));
     }
     let strides = strides(&header.shape, header.column_major);
-    let stored = Stored::strided(header.element, header.shape, strides, 0, &held).map_err(wrong)?;
+    let stored = Stored::strided(header.element, header.shape, &strides, 0, &held).map_err(wrong)?;
     Ok(stored.tensor(DType::F32, device)?)
 }
 

@@ -79,7 +79,7 @@ impl Stored {
     pub(super) fn strided(
         element: Element,
         shape: Vec<usize>,
-        stride: Vec<usize>,
+        stride: &[usize],
         offset: usize,
         storage: &Bytes,
     ) -> Result<Self, String> {
@@ -91,7 +91,7 @@ impl Stored {
         if shape.len() != stride.len() {
             return Err(format!("shape {shape:?} and stride {stride:?} differ in length"));
         }
-        let extent = extent(&shape, &stride).ok_or_else(outside)?;
+        let extent = extent(&shape, stride).ok_or_else(outside)?;
         let end = offset.checked_add(extent).ok_or_else(outside)?;
         // Overlapping views could claim far more elements than the file holds.
         if end > held || volume(&shape).is_none_or(|count| count > held) {
@@ -99,12 +99,9 @@ impl Stored {
         }
         let size = element.size();
         let bytes = storage.slice(offset * size..end * size);
-        let dense = is_dense(&shape, &stride);
+        let dense = is_dense(&shape, stride);
         // A dimension of one element is never stepped along, so that its stride may be any number.
-        let steps = shape
-            .iter()
-            .zip(&stride)
-            .map(|(&d, &s)| if d > 1 { s } else { 0 });
+        let steps = shape.iter().zip(stride).map(|(&d, &s)| if d > 1 { s } else { 0 });
         let stride = (!dense).then(|| steps.collect());
         Ok(Self {
             element,
@@ -248,6 +245,7 @@ impl Table {
     }
 
     /// The names of all stored tensors.
+    #[cfg(test)]
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -374,14 +372,14 @@ mod tests {
 
     #[test]
     fn honours_stride_and_offset() {
-        let column_major = Stored::strided(Element::F32, vec![2, 3], vec![1, 2], 0, &counting(6)).unwrap();
+        let column_major = Stored::strided(Element::F32, vec![2, 3], &[1, 2], 0, &counting(6)).unwrap();
         assert_eq!(floats(&column_major), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
-        let window = Stored::strided(Element::F32, vec![1, 3], vec![3, 1], 2, &counting(6)).unwrap();
+        let window = Stored::strided(Element::F32, vec![1, 3], &[3, 1], 2, &counting(6)).unwrap();
         assert_eq!(floats(&window), [2.0, 3.0, 4.0]);
         assert!(window.stride.is_none());
-        let scalar = Stored::strided(Element::F32, vec![], vec![], 5, &counting(6)).unwrap();
+        let scalar = Stored::strided(Element::F32, vec![], &[], 5, &counting(6)).unwrap();
         assert_eq!(floats(&scalar), [5.0]);
-        let none = Stored::strided(Element::F32, vec![0, 3], vec![3, 1], 6, &counting(6)).unwrap();
+        let none = Stored::strided(Element::F32, vec![0, 3], &[3, 1], 6, &counting(6)).unwrap();
         assert_eq!(floats(&none), [0.0f32; 0]);
     }
 
@@ -398,10 +396,10 @@ mod tests {
             (vec![1], vec![1], usize::MAX),
             (vec![2, 2], vec![1], 0),
         ];
-        let any = Stored::strided(Element::F32, vec![1, 2], vec![huge, 2], 0, &counting(6)).unwrap();
+        let any = Stored::strided(Element::F32, vec![1, 2], &[huge, 2], 0, &counting(6)).unwrap();
         assert_eq!(floats(&any), [0.0, 2.0]);
         for (shape, stride, offset) in cases {
-            let found = Stored::strided(Element::F32, shape.clone(), stride, offset, &counting(6));
+            let found = Stored::strided(Element::F32, shape.clone(), &stride, offset, &counting(6));
             assert!(found.is_err(), "{shape:?}");
         }
         assert!(Stored::dense(Element::F32, vec![huge, 4], counting(6)).is_err());

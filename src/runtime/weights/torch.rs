@@ -56,8 +56,13 @@ fn stored(view: &TensorRef, storage: StorageRef<'_>, file: &Bytes) -> Result<Sto
             "expected a storage of {count} {element:?}, found {found} bytes"
         ));
     };
-    let (shape, stride) = (view.shape.clone(), view.stride.clone());
-    Stored::strided(element, shape, stride, view.offset, &file.slice(..length))
+    Stored::strided(
+        element,
+        view.shape.clone(),
+        &view.stride,
+        view.offset,
+        &file.slice(..length),
+    )
 }
 
 const AGAIN: &str = "the file is damaged or incomplete: download it again";
