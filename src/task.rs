@@ -1,6 +1,7 @@
 //! What can be asked of the engine: plain data, samples not paths.
 
 use crate::audio::Audio;
+use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,6 +12,18 @@ use std::ops::ControlFlow;
 pub enum Task {
     /// New words in the voice of a recording.
     Clone(CloneTask),
+    /// A recording spoken in another way.
+    Edit(EditTask),
+}
+
+impl Task {
+    /// How the task generates speech.
+    pub fn speech(&self) -> &SpeechOptions {
+        match self {
+            Self::Clone(task) => &task.speech,
+            Self::Edit(task) => &task.speech,
+        }
+    }
 }
 
 /// Says `text` in the voice of `reference`.
@@ -26,6 +39,30 @@ pub struct CloneTask {
     pub speech: SpeechOptions,
 }
 
+/// Applies a chain of edits to `recording`, each to the result of the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EditTask {
+    /// The recording to change.
+    pub recording: Audio,
+    /// What the recording says; empty when no edit needs it.
+    pub transcript: String,
+    /// The edits in their order.
+    pub edits: Vec<Edit>,
+    /// How often the whole chain is applied.
+    pub repeat: usize,
+    /// Whether the result of every step but the last leaves in [`Event::Intermediate`].
+    pub keep_steps: bool,
+    /// How to generate.
+    pub speech: SpeechOptions,
+}
+
+impl EditTask {
+    /// Every step of every repetition.
+    pub fn steps(&self) -> impl Iterator<Item = &Edit> {
+        (0..self.repeat).flat_map(|_| &self.edits)
+    }
+}
+
 /// How audio ids are drawn and turned into sound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeechOptions {
@@ -39,6 +76,8 @@ pub struct SpeechOptions {
     pub max_length: usize,
     /// How turns are laid out in the prompt.
     pub layout: Layout,
+    /// How often a generation that was cut, looped or stayed empty is tried again, each time with the next seed.
+    pub retries: u32,
     /// Whether sound leaves in [`Event::Samples`] while ids are still being generated.
     pub stream: bool,
 }
@@ -52,6 +91,7 @@ impl Default for SpeechOptions {
             top_k: 50,
             max_length: 8192,
             layout: Layout::default(),
+            retries: 0,
             stream: false,
         }
     }
@@ -62,13 +102,20 @@ impl Default for SpeechOptions {
 pub struct Reply {
     /// The sound made; empty when it already left in [`Event::Samples`].
     pub audio: Audio,
-    /// Facts about the run.
-    pub report: SpeechReport,
+    /// Facts about each generation that was kept: one, or one for each edit.
+    pub steps: Vec<SpeechReport>,
+    /// Seconds spent in each stage, over all steps and retries.
+    pub stages: BTreeMap<Stage, f64>,
 }
 
 /// What happened while speech was made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeechReport {
+    /// The edit, when it is one.
+    #[serde(default)]
+    pub edit: Option<Edit>,
+    /// The seed that gave this result.
+    pub seed: u64,
     /// Length of the sound in seconds.
     pub seconds: f64,
     /// Audio ids generated.
@@ -77,16 +124,20 @@ pub struct SpeechReport {
     pub ended: Ended,
     /// Whether the ids repeat a short pattern at the end.
     pub looped: bool,
-    /// Seconds spent in each stage.
-    pub stages: BTreeMap<Stage, f64>,
+}
+
+impl SpeechReport {
+    /// Whether nothing is wrong with the generation itself.
+    pub fn is_sound(&self) -> bool {
+        self.ended == Ended::EndOfTurn && !self.looped
+    }
 }
 
 /// Why a generation ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
     /// The model said that its turn is over.
-    #[default]
     EndOfTurn,
     /// The length limit was reached; the sound is cut.
     MaxLength,
@@ -126,6 +177,24 @@ pub enum Event {
     },
     /// A stage ended after so many seconds.
     Finished(Stage, f64),
+    /// Step `number` of `total` of a chain begins.
+    Step {
+        /// From 1.
+        number: usize,
+        /// All steps.
+        total: usize,
+        /// What is done.
+        edit: Edit,
+    },
+    /// The result of a step of a chain that is not the last.
+    Intermediate {
+        /// From 1.
+        number: usize,
+        /// What was done.
+        edit: Edit,
+        /// The result.
+        audio: Audio,
+    },
     /// The next piece of the result.
     Samples(Audio),
     /// Nothing new; the listener may stop the task.

@@ -3,6 +3,8 @@
 mod clone;
 pub mod completions;
 mod doctor;
+mod edit;
+mod edit_flags;
 mod input;
 mod interrupt;
 mod output;
@@ -55,6 +57,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Clone(clone::Args),
+    Edit(edit::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
 }
@@ -155,6 +158,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
     };
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
+        Command::Edit(args) => edit::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) => Ok(()),
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use crate::error::Error;
+use crate::models::llm::edits::Edit;
 use crate::task::{Event, Stage};
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
@@ -148,7 +149,8 @@ impl Progress {
             Event::Started(stage) => self.start(*stage),
             Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
-            Event::Samples(_) | Event::Tick => {}
+            Event::Step { number, total, edit } => self.step(*number, *total, edit),
+            Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
         }
     }
 
@@ -156,6 +158,13 @@ impl Progress {
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+
+    fn step(&mut self, number: usize, total: usize, edit: &Edit) {
+        self.clear();
+        if total > 1 {
+            self.printer.talk(&format!("step {number} of {total}: {edit}"));
         }
     }
 

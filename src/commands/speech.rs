@@ -8,20 +8,19 @@ use crate::audio::encode::{WavStream, raw_pcm16};
 use crate::error::{Error, Result};
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, SpeechOptions, SpeechReport, Task};
+use crate::models::llm::edits::Edit;
+use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Flags of every command that makes speech.
 #[derive(Debug, clap::Args)]
 pub struct SpeechArgs {
-    /// Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made
-    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub output: PathBuf,
     /// Format of the result when the name does not tell it [default for -: wav]
     #[arg(long, value_enum)]
     pub format: Option<AudioFormat>,
@@ -37,6 +36,9 @@ pub struct SpeechArgs {
     /// Longest sequence in tokens, prompt included (41.7 tokens are a second)
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
+    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Generation")]
+    pub retries: u32,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
     #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
     #[arg(help_heading = "Generation")]
@@ -66,10 +68,14 @@ fn max_length(text: &str) -> Result<usize, String> {
 
 impl SpeechArgs {
     /// Where the result goes, checked.
-    pub fn resolve_output(&self, context: &Context) -> Result<Output> {
-        let output = Output::resolve(&self.output, self.format, self.force)?;
+    pub fn resolve_output(&self, path: &Path, context: &Context) -> Result<Output> {
+        let output = Output::resolve(path, self.format, self.force)?;
         if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
+        }
+        if matches!(output, Output::Stdout(_)) && self.retries > 0 {
+            return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
+                .hint("give a file to `-o`"));
         }
         Ok(output)
     }
@@ -82,6 +88,7 @@ impl SpeechArgs {
             top_k: self.top_k,
             max_length: self.max_length,
             layout: self.layout,
+            retries: self.retries,
             stream: matches!(output, Output::Stdout(_)),
         }
     }
@@ -91,39 +98,51 @@ impl SpeechArgs {
 #[derive(Debug, Serialize)]
 struct Delivered<'a> {
     path: &'a str,
+    seconds: f64,
+    tokens: usize,
     seed: u64,
+    ended: Ended,
+    looped: bool,
     real_time_factor: f64,
     elapsed: f64,
-    empty: bool,
-    #[serde(flatten)]
-    report: &'a SpeechReport,
+    stages: &'a BTreeMap<Stage, f64>,
+    steps: &'a [SpeechReport],
 }
 
 /// Runs `task` and delivers its sound to `output`.
-pub fn deliver(
-    session: &mut Session,
-    task: &Task,
-    output: &Output,
-    force: bool,
-    context: &Context,
-) -> Result<()> {
+pub fn deliver(session: &mut Session, task: &Task, output: &Output, force: bool, context: &Context) -> Result<()> {
     let started = Instant::now();
-    let report = match output {
+    let reply = match output {
         Output::Stdout(format) => stream(session, task, *format, context)?,
         Output::File(path, format) => {
             let mut progress = context.printer.progress();
+            let mut failed = None;
             let reply = session.run(task, &mut |event| {
                 progress.show(&event);
+                if let Event::Intermediate { number, edit, audio } = &event
+                    && let Err(error) = write_audio(&step_path(path, *number, edit), *format, audio, force)
+                {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
                 context.interrupt.flow()
-            })?;
+            });
+            let reply = failed.map_or(reply, Err)?;
             write_audio(path, *format, &reply.audio, force)?;
-            Some(reply.report)
+            Some(reply)
         }
     };
-    if let Some(report) = report {
-        tell(&report, output, started.elapsed().as_secs_f64(), context);
+    if let Some(reply) = reply {
+        tell(&reply, output, started.elapsed().as_secs_f64(), context);
     }
     Ok(())
+}
+
+/// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
+pub fn step_path(path: &Path, number: usize, edit: &Edit) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}.{number}-{}.{extension}", edit.kind()))
 }
 
 /// Streams to stdout. A reader that goes away ends the work, and is not an error: then there is no report.
@@ -132,7 +151,7 @@ fn stream(
     task: &Task,
     format: AudioFormat,
     context: &Context,
-) -> Result<Option<SpeechReport>> {
+) -> Result<Option<Reply>> {
     let mut progress = context.printer.progress();
     let mut sink: Option<Sink> = None;
     let mut broken: Option<io::Error> = None;
@@ -149,7 +168,7 @@ fn stream(
     match (broken, outcome) {
         (Some(error), _) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         (Some(error), _) => Err(Error::input("cannot write to stdout").cause(error)),
-        (None, outcome) => outcome.map(|reply| Some(reply.report)),
+        (None, outcome) => outcome.map(Some),
     }
 }
 
@@ -184,48 +203,40 @@ impl Sink {
     }
 }
 
-fn tell(report: &SpeechReport, output: &Output, elapsed: f64, context: &Context) {
+fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
+    let Some(last) = reply.steps.last() else { return };
     let path = match output {
         Output::Stdout(_) => "-".to_string(),
         Output::File(path, _) => path.display().to_string(),
     };
-    warn(report, context);
-    let real_time_factor = if report.seconds > 0.0 {
-        elapsed / report.seconds
-    } else {
-        0.0
-    };
-    let seed = context.settings.seed;
+    reply.steps.iter().for_each(|step| warn(step, context));
+    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
+    let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
     let delivered = Delivered {
         path: &path,
-        seed,
+        seconds: last.seconds,
+        tokens: reply.steps.iter().map(|step| step.tokens).sum(),
+        seed: last.seed,
+        ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
+        looped: reply.steps.iter().any(|step| step.looped),
         real_time_factor,
         elapsed,
-        empty: report.tokens == 0,
-        report,
+        stages: &reply.stages,
+        steps: &reply.steps,
     };
-    let sound = duration(report.seconds);
-    let text = format!(
-        "{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)",
-        duration(elapsed)
-    );
+    let sound = duration(last.seconds);
+    let text = format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
     context.printer.result(&delivered, &text);
 }
 
 /// Says what may be wrong with a result that is not an error.
 fn warn(report: &SpeechReport, context: &Context) {
-    let retry = format!(
-        "try another seed, for example `--seed {}`",
-        context.settings.seed + 1
-    );
+    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+    let retry = format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
-        context
-            .printer
-            .warning(&format!("the speech ran into `--max-length` and is cut; {retry}"));
+        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context
-            .printer
-            .warning(&format!("the speech repeats itself at its end; {retry}"));
+        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
     }
 }

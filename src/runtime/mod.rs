@@ -4,6 +4,8 @@ pub mod device;
 mod engine;
 pub mod golden;
 pub mod residency;
+mod run;
+mod speech;
 pub mod weights;
 
 use crate::error::Result;
