@@ -51,9 +51,20 @@ impl Chunking {
         }
     }
 
-    /// Cuts `total` rows into runs of whole chunks that are worth one pass each; only the last chunk may be shorter.
+    /// Chunks in a group at most.
+    fn group(&self) -> usize {
+        match self.look_back {
+            0 => 1,
+            look_back => GROUP.max(2 * look_back),
+        }
+    }
+
+    /// Cuts `total` rows into about equal runs of whole chunks, one for each pass; only the last chunk may be shorter.
     pub fn passes(&self, total: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let step = (BATCH_ROWS / self.window()).max(1) * self.rows;
+        let (chunks, group) = (total.div_ceil(self.rows), self.group());
+        let most = (BATCH_ROWS / self.window() / group).max(1) * group;
+        let passes = chunks.div_ceil(most).max(1);
+        let step = chunks.div_ceil(passes).next_multiple_of(group) * self.rows;
         (0..total)
             .step_by(step)
             .map(move |start| start..(start + step).min(total))
@@ -78,15 +89,16 @@ pub(super) struct Pass {
 impl Pass {
     pub(super) fn new(chunking: Chunking, former: usize, rows: usize) -> Self {
         let chunks = rows.div_ceil(chunking.rows);
-        let largest = match chunking.look_back {
-            0 => 1,
-            look_back => GROUP.max(2 * look_back),
-        };
-        let groups = chunks.div_ceil(largest).max(1);
+        let largest = chunking.group().min(chunks).max(1);
+        // Of the sizes that leave the fewest empty chunks, the largest one.
+        let sizes = (largest.div_ceil(2)..=largest).rev();
+        let per_group = sizes
+            .min_by_key(|&size| chunks.next_multiple_of(size))
+            .unwrap_or(1);
         Self {
             chunks,
-            groups,
-            per_group: chunks.div_ceil(groups),
+            groups: chunks.div_ceil(per_group).max(1),
+            per_group,
             chunking,
             former,
             rows,
@@ -250,7 +262,7 @@ mod tests {
             for pass in chunking.passes(total) {
                 prop_assert_eq!(pass.start, next);
                 prop_assert!(pass.end > pass.start && pass.start % rows == 0);
-                prop_assert!((pass.end - pass.start) / rows * chunking.window() <= BATCH_ROWS);
+                prop_assert!((pass.end - pass.start).div_ceil(rows) * chunking.window() <= BATCH_ROWS);
                 next = pass.end;
             }
             prop_assert_eq!(next, total);

@@ -384,4 +384,4 @@ impl Positions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::models) mod tests;

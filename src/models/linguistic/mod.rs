@@ -10,6 +10,8 @@ mod frontend;
 
 pub use chunks::Chunking;
 pub use codebook::Codebook;
+#[cfg(test)]
+pub(in crate::models) use encoder::tests::noise;
 pub use encoder::{Encoder, EncoderConfig, EncoderState};
 pub(in crate::models) use encoder::{NORM_EPS, linear, memory};
 pub use frontend::{FrontEnd, FrontEndConfig};

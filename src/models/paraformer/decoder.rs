@@ -68,7 +68,9 @@ impl Decoder {
         let layers = (0..).map(|index| vb.pp("decoders").pp(index));
         let layers = layers.take_while(|layer| layer.contains_tensor("norm1.weight"));
         Ok(Self {
-            layers: layers.map(|layer| Layer::new(config, &layer)).collect::<Result<_>>()?,
+            layers: layers
+                .map(|layer| Layer::new(config, &layer))
+                .collect::<Result<_>>()?,
             last: FeedForward::new(&vb.pp("decoders3.0"))?,
             after_norm: LayerNorm::load(&vb.pp("after_norm"), NORM_EPS)?,
             output: linear(&vb.pp("output_layer"))?,
@@ -88,7 +90,9 @@ impl Decoder {
         let state = |layer: &Layer| {
             Ok(LayerState {
                 tokens: zeros(layer.taps - 1, layer.width)?,
-                rows: (reach > 0).then(|| zeros(reach, layer.attention.width * 2)).transpose()?,
+                rows: (reach > 0)
+                    .then(|| zeros(reach, layer.attention.width * 2))
+                    .transpose()?,
             })
         };
         Ok(DecoderState {
@@ -147,7 +151,10 @@ impl Layer {
         let (width, _, taps) = kernel.dims3()?;
         let half = taps.saturating_sub(1) / 2;
         if taps == 0 || half + config.sanm_shfit.unwrap_or(half) + 1 != taps {
-            bail!("a decoder that sees later tokens is not supported: {taps} taps shifted by {:?}", config.sanm_shfit);
+            bail!(
+                "a decoder that sees later tokens is not supported: {taps} taps shifted by {:?}",
+                config.sanm_shfit
+            );
         }
         Ok(Self {
             feed_forward: FeedForward::new(vb)?,
@@ -166,7 +173,9 @@ impl Layer {
         let y = Tensor::cat(&[&state.tokens, &y], 0)?;
         state.tokens = y.narrow(0, x.dim(0)?, self.taps - 1)?.force_contiguous()?;
         let x = (x + self.memory.forward(&y.unsqueeze(0)?)?.squeeze(0)?)?;
-        let heard = self.attention.forward(&self.norm3.forward(&x)?, encoded, mask, &mut state.rows)?;
+        let heard = self
+            .attention
+            .forward(&self.norm3.forward(&x)?, encoded, mask, &mut state.rows)?;
         x + heard
     }
 }
@@ -223,7 +232,13 @@ impl CrossAttention {
         })
     }
 
-    fn forward(&self, x: &Tensor, encoded: &Tensor, mask: &Tensor, cache: &mut Option<Tensor>) -> Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        encoded: &Tensor,
+        mask: &Tensor,
+        cache: &mut Option<Tensor>,
+    ) -> Result<Tensor> {
         let (tokens, head) = (x.dim(0)?, self.width / self.heads);
         let mut kv = self.kv.forward(encoded)?;
         if let Some(cache) = cache {
@@ -241,6 +256,7 @@ impl CrossAttention {
             .contiguous()?;
         let scores = q.matmul(&kv.get(0)?.t()?)?.broadcast_add(mask)?;
         let heard = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
-        self.out.forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
+        self.out
+            .forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
     }
 }

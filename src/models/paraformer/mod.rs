@@ -178,8 +178,10 @@ impl Paraformer {
         let decoder = Decoder::new(&config.decoder, &vb.pp("decoder"))?;
         if decoder.vocabulary()? != vocabulary.len() {
             let (scores, pieces) = (decoder.vocabulary()?, vocabulary.len());
-            return Err(Error::model("the weights and `tokens.json` of the recogniser do not belong together")
-                .cause(format!("{scores} scores for {pieces} pieces")));
+            return Err(Error::model(
+                "the weights and `tokens.json` of the recogniser do not belong together",
+            )
+            .cause(format!("{scores} scores for {pieces} pieces")));
         }
         Ok(Self {
             frontend,
@@ -244,7 +246,11 @@ impl Paraformer {
         let log_probs = candle_nn::ops::log_softmax(&scores, D::Minus1)?;
         Ok(Some(Heard {
             ids: log_probs.argmax(D::Minus1)?.to_vec1()?,
-            rows: fired.rows.iter().map(|&at| self.utterance_row(former, at)).collect(),
+            rows: fired
+                .rows
+                .iter()
+                .map(|&at| self.utterance_row(former, at))
+                .collect(),
             embeds: fired.embeds,
             log_probs,
         }))
@@ -295,3 +301,6 @@ impl Paraformer {
         &self.encoder
     }
 }
+
+#[cfg(test)]
+mod tests;

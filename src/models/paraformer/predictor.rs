@@ -115,7 +115,9 @@ impl Predictor {
         let found = integrate(&alphas, &mut carry.alpha, self.config.threshold);
         let tokens = found.fired.len();
         let weights = Tensor::from_vec(found.weights, (tokens + 1, alphas.len() + 1), encoded.device())?;
-        let frames = weights.to_dtype(encoded.dtype())?.matmul(&Tensor::cat(&sources, 0)?)?;
+        let frames = weights
+            .to_dtype(encoded.dtype())?
+            .matmul(&Tensor::cat(&sources, 0)?)?;
         carry.frame = frames.narrow(0, tokens, 1)?.force_contiguous()?;
         // The silence after the end counts as the last row.
         let former_chunks = rows.div_ceil(chunking.rows).saturating_sub(1);
@@ -132,7 +134,10 @@ impl Predictor {
         let alphas = candle_nn::ops::sigmoid(&self.output.forward(&hidden.flatten(0, 1)?)?)?;
         let alphas: Vec<f32> = alphas.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
         let (factor, noise) = (self.config.smooth_factor, self.config.noise_threshold);
-        Ok(alphas.iter().map(|alpha| (alpha * factor - noise).max(0.0)).collect())
+        Ok(alphas
+            .iter()
+            .map(|alpha| (alpha * factor - noise).max(0.0))
+            .collect())
     }
 }
 

@@ -71,7 +71,8 @@ pub fn text(words: &[Spelled]) -> String {
 
 /// Makes one upper-case word of each run of single letters.
 fn abbreviate(words: Vec<Spelled>) -> Vec<Spelled> {
-    let is_letter = |word: &Spelled| word.text.len() == 1 && word.text.chars().all(|c| c.is_ascii_alphabetic());
+    let is_letter =
+        |word: &Spelled| word.text.len() == 1 && word.text.chars().all(|c| c.is_ascii_alphabetic());
     let mut joined: Vec<Spelled> = Vec::with_capacity(words.len());
     let mut in_run = false;
     for word in words {
@@ -137,7 +138,10 @@ mod tests {
     #[test]
     fn words_know_their_pieces() {
         let words = spell(&["<unk>", "he@@", "llo", "a", "b", "你"]);
-        let found: Vec<_> = words.iter().map(|word| (word.text.as_str(), word.pieces.clone())).collect();
+        let found: Vec<_> = words
+            .iter()
+            .map(|word| (word.text.as_str(), word.pieces.clone()))
+            .collect();
         assert_eq!(found, [("hello", 1..=2), ("AB", 3..=4), ("你", 5..=5)]);
     }
 

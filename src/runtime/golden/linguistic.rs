@@ -108,7 +108,11 @@ fn open(models: &Path, chunking: Chunking) -> Result<LinguisticTokenizer> {
         serde_json::from_value(config).map_err(|e| Error::model("cannot use `config.yaml`").cause(e))?;
     let config = Config { chunking, ..config };
     let cmvn = cmvn::read(&checkpoint.path(File::LinguisticMvn)?)?;
-    let vb = torch::open(&checkpoint.path(File::LinguisticWeights)?, DType::F32, &Device::Cpu)?;
+    let vb = torch::open(
+        &checkpoint.path(File::LinguisticWeights)?,
+        DType::F32,
+        &Device::Cpu,
+    )?;
     let codebook = npy::open(&checkpoint.path(File::LinguisticCodebook)?, &Device::Cpu)?;
     LinguisticTokenizer::new(&config, cmvn, vb, codebook)
 }
@@ -135,12 +139,23 @@ impl Bench<'_, '_> {
             .forward_with(&mut state, &features, |_, x| layers.push(x.clone()))?;
         self.layers(clip, &layers, total, file)?;
         self.check(clip, file, "encoder_chunks", &encoded)?;
-        self.check(clip, file, "encoder_rows", &self.tokenizer.new_rows(&encoded, total)?)?;
+        self.check(
+            clip,
+            file,
+            "encoder_rows",
+            &self.tokenizer.new_rows(&encoded, total)?,
+        )?;
         self.codes(clip, "ids", samples, file)
     }
 
     /// Rows of each chunk; a last chunk without features adds nothing.
-    fn counts(&mut self, clip: &str, samples: &[f32], features: &Features, file: &AcousticFile<'_>) -> Result<()> {
+    fn counts(
+        &mut self,
+        clip: &str,
+        samples: &[f32],
+        features: &Features,
+        file: &AcousticFile<'_>,
+    ) -> Result<()> {
         let chunks = each_chunk(features, &self.chunking);
         let ends = self.frame_ends(samples, chunks.len());
         let mut starts = vec![0];
@@ -148,16 +163,23 @@ impl Bench<'_, '_> {
         let frames = ends.iter().zip(&starts).map(|(end, start)| end - start);
         let counts: [(&str, Vec<usize>); 3] = [
             ("chunk_fbank_rows", frames.collect()),
-            ("chunk_feature_rows", chunks.iter().map(|chunk| chunk.rows).collect()),
+            (
+                "chunk_feature_rows",
+                chunks.iter().map(|chunk| chunk.rows).collect(),
+            ),
             (
                 "chunk_encoder_rows",
-                chunks.iter().map(|chunk| chunk.rows + self.chunking.overlap()).collect(),
+                chunks
+                    .iter()
+                    .map(|chunk| chunk.rows + self.chunking.overlap())
+                    .collect(),
             ),
         ];
         for (name, counts) in counts.into_iter().filter(|(name, _)| file.has(name)) {
             let expected: Vec<i64> = file.whole(name)?.integers();
             let found: Vec<i64> = counts.iter().map(|&count| count as i64).collect();
-            self.report.equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
+            self.report
+                .equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
         }
         Ok(())
     }
@@ -166,13 +188,17 @@ impl Bench<'_, '_> {
     fn frame_ends(&self, samples: &[f32], chunks: usize) -> Vec<usize> {
         let stride = self.chunking.rows * self.tokenizer.frontend().row_samples();
         let heard = (1..=chunks).map(|chunk| samples.len().min(chunk * stride));
-        heard.map(|heard| fbank(&samples[..heard], Window::Hamming).rows).collect()
+        heard
+            .map(|heard| fbank(&samples[..heard], Window::Hamming).rows)
+            .collect()
     }
 
     /// `chunkK.fbank`: the frames that chunk K adds.
     fn frames(&mut self, clip: &str, samples: &[f32], file: &AcousticFile<'_>) -> Result<()> {
         let names = file.names();
-        let chunks = names.iter().filter_map(|name| chunk_number(name, "fbank").map(|chunk| (name, chunk)));
+        let chunks = names
+            .iter()
+            .filter_map(|name| chunk_number(name, "fbank").map(|chunk| (name, chunk)));
         let scaled: Vec<f32> = samples.iter().map(|x| x * 32_768.0).collect();
         let frames = tensor(&fbank(&scaled, Window::Hamming))?;
         for (name, chunk) in chunks {
@@ -188,12 +214,18 @@ impl Bench<'_, '_> {
         for name in file.names() {
             let depth = name.split_once(".layer").and_then(|(_, layer)| match layer {
                 "_input" => Some(0),
-                _ => layer.strip_suffix("_output")?.parse::<usize>().ok().map(|layer| layer + 1),
+                _ => layer
+                    .strip_suffix("_output")?
+                    .parse::<usize>()
+                    .ok()
+                    .map(|layer| layer + 1),
             });
             let Some((depth, chunk)) = depth.zip(chunk_number(&name, "layer")) else {
                 continue;
             };
-            let rows = total.saturating_sub(chunk * self.chunking.rows).min(self.chunking.rows);
+            let rows = total
+                .saturating_sub(chunk * self.chunking.rows)
+                .min(self.chunking.rows);
             match depths.get(depth) {
                 Some(layer) if rows > 0 => {
                     let layer = layer.get(chunk)?.narrow(0, 0, self.chunking.overlap() + rows)?;
@@ -210,8 +242,14 @@ impl Bench<'_, '_> {
 
     fn codes(&mut self, clip: &str, name: &str, samples: &[f32], file: &AcousticFile<'_>) -> Result<()> {
         let expected = file.whole(name)?.integers();
-        let found: Vec<i64> = self.tokenizer.encode(samples)?.into_iter().map(i64::from).collect();
-        self.report.equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
+        let found: Vec<i64> = self
+            .tokenizer
+            .encode(samples)?
+            .into_iter()
+            .map(i64::from)
+            .collect();
+        self.report
+            .equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ const DEPTH: usize = 3;
 type Rows = Vec<Vec<f64>>;
 
 /// Numbers in -0.5..0.5 that differ from name to name.
-fn noise(name: &str, count: usize) -> Vec<f32> {
+pub(in crate::models) fn noise(name: &str, count: usize) -> Vec<f32> {
     let mut state = name.bytes().fold(7u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
