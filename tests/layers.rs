@@ -62,7 +62,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 
 /// The part of a file that is not tests and not comments.
 fn product_code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()

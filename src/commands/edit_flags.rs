@@ -8,6 +8,9 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, Error, FromArgMatches,
 #[derive(Debug, Clone)]
 pub struct EditFlags(pub Vec<Edit>);
 
+/// Stands for the value of a flag that takes none; clap forgets the places of such flags unless they have values.
+const GIVEN: &str = "\0";
+
 /// Heading of the flags in the help text.
 const HEADING: &str = "Edits (at least one)";
 
@@ -26,17 +29,11 @@ impl clap::Args for EditFlags {
 impl FromArgMatches for EditFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut found: Vec<(usize, Edit)> = Vec::new();
-        for kind in ["emotion", "style", "speed", "paralinguistic"] {
+        for kind in flags().iter().map(|flag| flag.get_id().as_str()) {
             let values = matches.get_many::<String>(kind).into_iter().flatten();
             for (index, value) in matches.indices_of(kind).into_iter().flatten().zip(values) {
-                found.push((index, parse(kind, Some(value))?));
-            }
-        }
-        for kind in ["denoise", "vad"] {
-            let given = matches.get_one::<u8>(kind).copied().unwrap_or(0);
-            let places = matches.indices_of(kind).into_iter().flatten().take(given.into());
-            for index in places {
-                found.push((index, parse(kind, None)?));
+                let value = Some(value.as_str()).filter(|&value| value != GIVEN);
+                found.push((index, parse(kind, value)?));
             }
         }
         found.sort_by_key(|(index, _)| *index);
@@ -61,6 +58,9 @@ fn flags() -> [Arg; 6] {
     let valued = |kind, name, values: &[&'static str]| {
         flag(kind).value_name(name).action(ArgAction::Append).value_parser(possible(values))
     };
+    let bare = |kind| {
+        flag(kind).action(ArgAction::Append).num_args(0).default_missing_value(GIVEN).hide_possible_values(true)
+    };
     [
         valued("emotion", "EMOTION", EMOTIONS).help("Speak with this emotion; `remove` takes emotion away"),
         valued("style", "STYLE", STYLES).help("Speak in this style; `remove` takes any style away"),
@@ -69,8 +69,8 @@ fn flags() -> [Arg; 6] {
             "Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] \
              [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]",
         ),
-        flag("denoise").action(ArgAction::Count).help("Remove noise"),
-        flag("vad").action(ArgAction::Count).help("Remove silent parts"),
+        bare("denoise").help("Remove noise"),
+        bare("vad").help("Remove silent parts"),
     ]
 }
 
@@ -103,7 +103,7 @@ mod tests {
             edits("--denoise;--emotion;happy;--vad;--emotion;sad;--style=act-coy").unwrap(),
             ["denoise", "emotion happy", "vad", "emotion sad", "style act_coy"]
         );
-        assert_eq!(edits("--speed;more-faster;--denoise").unwrap(), ["speed more faster", "denoise"]);
+        assert_eq!(edits("--denoise;--speed;more-faster;--denoise").unwrap(), ["denoise", "speed more faster", "denoise"]);
     }
 
     #[test]

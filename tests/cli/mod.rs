@@ -2,4 +2,5 @@
 
 mod clone;
 mod doctor;
+mod edit;
 mod help;

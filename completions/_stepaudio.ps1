@@ -1,0 +1,164 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'stepaudio'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'stepaudio' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
+            [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'stepaudio;clone' {
+            [CompletionResult]::new('--voice', '--voice', [CompletionResultType]::ParameterName, 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin')
+            [CompletionResult]::new('--voice-text', '--voice-text', [CompletionResultType]::ParameterName, 'What the recording says')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Format of the result when the name does not tell it [default for -: wav]')
+            [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
+            [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
+            [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
+            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
+            [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the result if it exists')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;edit' {
+            [CompletionResult]::new('--emotion', '--emotion', [CompletionResultType]::ParameterName, 'Speak with this emotion; `remove` takes emotion away')
+            [CompletionResult]::new('--style', '--style', [CompletionResultType]::ParameterName, 'Speak in this style; `remove` takes any style away')
+            [CompletionResult]::new('--speed', '--speed', [CompletionResultType]::ParameterName, 'Speak faster or slower')
+            [CompletionResult]::new('--paralinguistic', '--paralinguistic', [CompletionResultType]::ParameterName, 'Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]')
+            [CompletionResult]::new('--text', '--text', [CompletionResultType]::ParameterName, 'What the recording says')
+            [CompletionResult]::new('--repeat', '--repeat', [CompletionResultType]::ParameterName, 'Apply all edits this often; the effect grows each time')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--out-dir', '--out-dir', [CompletionResultType]::ParameterName, 'Folder for the results of several recordings, each named like its recording')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Format of the result when the name does not tell it [default for -: wav]')
+            [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
+            [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
+            [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
+            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
+            [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--denoise', '--denoise', [CompletionResultType]::ParameterName, 'Remove noise')
+            [CompletionResult]::new('--vad', '--vad', [CompletionResultType]::ParameterName, 'Remove silent parts')
+            [CompletionResult]::new('--keep-steps', '--keep-steps', [CompletionResultType]::ParameterName, 'Keep the result of every step beside the output (out.1-denoise.wav, …)')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the result if it exists')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;doctor' {
+            [CompletionResult]::new('--golden', '--golden', [CompletionResultType]::ParameterName, 'Folder of golden data to compare with, on the checkpoint in `--models`')
+            [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Only this stage of the golden data')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;completions' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;help' {
+            [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
+            [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'stepaudio;help;clone' {
+            break
+        }
+        'stepaudio;help;edit' {
+            break
+        }
+        'stepaudio;help;doctor' {
+            break
+        }
+        'stepaudio;help;completions' {
+            break
+        }
+        'stepaudio;help;help' {
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}

@@ -1,0 +1,148 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[stepaudio] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'stepaudio'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'stepaudio'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --color 'When to use colours'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand clone 'Say new words in the voice of a recording'
+            cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+            cand doctor 'Check the device, the memory and the checkpoint'
+            cand completions 'Print the completion script of a shell'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;clone'= {
+            cand --voice 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin'
+            cand --voice-text 'What the recording says'
+            cand -o 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made'
+            cand --output 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made'
+            cand --format 'Format of the result when the name does not tell it [default for -: wav]'
+            cand --temperature 'Softmax temperature; 0 takes the likeliest token each time'
+            cand --top-k 'Draw from this many of the likeliest tokens; 0 means all'
+            cand --max-length 'Longest sequence in tokens, prompt included (41.7 tokens are a second)'
+            cand --retries 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often'
+            cand --layout 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --color 'When to use colours'
+            cand --force 'Replace the result if it exists'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;edit'= {
+            cand --emotion 'Speak with this emotion; `remove` takes emotion away'
+            cand --style 'Speak in this style; `remove` takes any style away'
+            cand --speed 'Speak faster or slower'
+            cand --paralinguistic 'Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]'
+            cand --text 'What the recording says'
+            cand --repeat 'Apply all edits this often; the effect grows each time'
+            cand -o 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made'
+            cand --output 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made'
+            cand --out-dir 'Folder for the results of several recordings, each named like its recording'
+            cand --format 'Format of the result when the name does not tell it [default for -: wav]'
+            cand --temperature 'Softmax temperature; 0 takes the likeliest token each time'
+            cand --top-k 'Draw from this many of the likeliest tokens; 0 means all'
+            cand --max-length 'Longest sequence in tokens, prompt included (41.7 tokens are a second)'
+            cand --retries 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often'
+            cand --layout 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --color 'When to use colours'
+            cand --denoise 'Remove noise'
+            cand --vad 'Remove silent parts'
+            cand --keep-steps 'Keep the result of every step beside the output (out.1-denoise.wav, …)'
+            cand --force 'Replace the result if it exists'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;doctor'= {
+            cand --golden 'Folder of golden data to compare with, on the checkpoint in `--models`'
+            cand --stage 'Only this stage of the golden data'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --color 'When to use colours'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;completions'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --color 'When to use colours'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;help'= {
+            cand clone 'Say new words in the voice of a recording'
+            cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+            cand doctor 'Check the device, the memory and the checkpoint'
+            cand completions 'Print the completion script of a shell'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;help;clone'= {
+        }
+        &'stepaudio;help;edit'= {
+        }
+        &'stepaudio;help;doctor'= {
+        }
+        &'stepaudio;help;completions'= {
+        }
+        &'stepaudio;help;help'= {
+        }
+    ]
+    $completions[$command]
+}
