@@ -1,1 +1,207 @@
 //! What can be asked of the engine: plain data, samples not paths.
+
+use crate::audio::Audio;
+use crate::models::llm::edits::Edit;
+use crate::models::llm::prompt::Layout;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// One request to the engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// New words in the voice of a recording.
+    Clone(CloneTask),
+    /// A recording spoken in another way.
+    Edit(EditTask),
+}
+
+impl Task {
+    /// How the task generates speech.
+    pub fn speech(&self) -> &SpeechOptions {
+        match self {
+            Self::Clone(task) => &task.speech,
+            Self::Edit(task) => &task.speech,
+        }
+    }
+}
+
+/// Says `text` in the voice of `reference`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CloneTask {
+    /// The recording whose voice is taken.
+    pub reference: Audio,
+    /// What the recording says.
+    pub transcript: String,
+    /// What to say.
+    pub text: String,
+    /// How to generate.
+    pub speech: SpeechOptions,
+}
+
+/// Applies a chain of edits to `recording`, each to the result of the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EditTask {
+    /// The recording to change.
+    pub recording: Audio,
+    /// What the recording says; empty when no edit needs it.
+    pub transcript: String,
+    /// The edits in their order.
+    pub edits: Vec<Edit>,
+    /// How often the whole chain is applied.
+    pub repeat: usize,
+    /// Whether the result of every step but the last leaves in [`Event::Intermediate`].
+    pub keep_steps: bool,
+    /// How to generate.
+    pub speech: SpeechOptions,
+}
+
+impl EditTask {
+    /// Every step of every repetition.
+    pub fn steps(&self) -> impl Iterator<Item = &Edit> {
+        (0..self.repeat).flat_map(|_| &self.edits)
+    }
+}
+
+/// How audio ids are drawn and turned into sound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpeechOptions {
+    /// Seed of every random draw; the same seed gives the same samples.
+    pub seed: u64,
+    /// Softmax temperature; 0 takes the likeliest id each time.
+    pub temperature: f32,
+    /// Number of likeliest ids to draw from; 0 means all.
+    pub top_k: usize,
+    /// Longest sequence in ids, prompt included.
+    pub max_length: usize,
+    /// How turns are laid out in the prompt.
+    pub layout: Layout,
+    /// How often a generation that was cut, looped or stayed empty is tried again, each time with the next seed.
+    pub retries: u32,
+    /// Whether sound leaves in [`Event::Samples`] while ids are still being generated.
+    pub stream: bool,
+}
+
+impl Default for SpeechOptions {
+    /// The reference's settings: `tts.py` of stepfun-ai/Step-Audio-EditX and the transformers default for top-k.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            temperature: 0.7,
+            top_k: 50,
+            max_length: 8192,
+            layout: Layout::default(),
+            retries: 0,
+            stream: false,
+        }
+    }
+}
+
+/// The answer to a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The sound made; empty when it already left in [`Event::Samples`].
+    pub audio: Audio,
+    /// Facts about each generation that was kept: one, or one for each edit.
+    pub steps: Vec<SpeechReport>,
+    /// Seconds spent in each stage, over all steps and retries.
+    pub stages: BTreeMap<Stage, f64>,
+}
+
+/// What happened while speech was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpeechReport {
+    /// The edit, when it is one.
+    #[serde(default)]
+    pub edit: Option<Edit>,
+    /// The seed that gave this result.
+    pub seed: u64,
+    /// Length of the sound in seconds.
+    pub seconds: f64,
+    /// Audio ids generated.
+    pub tokens: usize,
+    /// How the generation ended.
+    pub ended: Ended,
+    /// Whether the ids repeat a short pattern at the end.
+    pub looped: bool,
+}
+
+impl SpeechReport {
+    /// Whether nothing is wrong with the generation itself.
+    pub fn is_sound(&self) -> bool {
+        self.ended == Ended::EndOfTurn && !self.looped
+    }
+}
+
+/// Why a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The model said that its turn is over.
+    EndOfTurn,
+    /// The length limit was reached; the sound is cut.
+    MaxLength,
+}
+
+/// A part of the work, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Weights are read.
+    Load,
+    /// The language model's weights are quantised, once for all starts.
+    Quantise,
+    /// The reference recording is analysed.
+    Voice,
+    /// The language model reads its prompt and writes audio ids.
+    Generate,
+    /// The flow-matching decoder draws the mel spectrogram.
+    Flow,
+    /// The vocoder makes the waveform.
+    Vocoder,
+}
+
+/// Something that happened during a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A stage began.
+    Started(Stage),
+    /// `done` units of the stage are finished, of `total` when that is known.
+    Advanced {
+        /// The stage.
+        stage: Stage,
+        /// Finished units.
+        done: usize,
+        /// All units, when known.
+        total: Option<usize>,
+    },
+    /// A stage ended after so many seconds.
+    Finished(Stage, f64),
+    /// Step `number` of `total` of a chain begins.
+    Step {
+        /// From 1.
+        number: usize,
+        /// All steps.
+        total: usize,
+        /// What is done.
+        edit: Edit,
+    },
+    /// The result of a step of a chain that is not the last.
+    Intermediate {
+        /// From 1.
+        number: usize,
+        /// What was done.
+        edit: Edit,
+        /// The result.
+        audio: Audio,
+    },
+    /// The next piece of the result.
+    Samples(Audio),
+    /// Nothing new; the listener may stop the task.
+    Tick,
+    /// Something that the user should know.
+    Note(String),
+}
+
+/// Progress and the only cancellation point: breaking stops the task at its next step.
+pub type Watch<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;

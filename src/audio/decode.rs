@@ -49,14 +49,17 @@ impl Clip {
     }
 
     /// The mean over the channels.
-    pub fn mono(mut self) -> Audio {
-        let mut samples = std::mem::take(&mut self.channels[0]);
+    pub fn mono(self) -> Audio {
         let count = self.channels.len() as f32;
-        for channel in &self.channels[1..] {
+        let mut channels = self.channels.into_iter();
+        let mut samples = channels.next().unwrap_or_default();
+        for channel in channels {
             samples.iter_mut().zip(channel).for_each(|(sum, x)| *sum += x);
         }
         if count > 1.0 {
-            samples.iter_mut().for_each(|sum| *sum /= count);
+            for sum in &mut samples {
+                *sum /= count;
+            }
         }
         Audio {
             samples,
@@ -107,7 +110,7 @@ fn buffer(pipe: impl Read, name: &str) -> Result<Box<dyn MediaSource>> {
     Ok(Box::new(Cursor::new(bytes)))
 }
 
-/// Damaged files can make a decoder panic; this must not end the program.
+/// Damaged headers make some decoders panic (symphonia 0.6.1 on 32770 WAV channels); this must not end the program.
 fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Clip> {
     catch_unwind(AssertUnwindSafe(|| Reader::new(source)?.read_all()))
         .unwrap_or_else(|_| Err(Error::input("the decoder stumbled over damaged data")))
@@ -305,7 +308,7 @@ impl Taken {
         } else if let Some(promised) = short {
             let (read, all) = (seconds(frames), seconds(promised));
             Some(format!(
-                "the end is missing: {read:.3} s of {all:.3} s could be read"
+                "parts are missing: {read:.3} s of {all:.3} s could be read"
             ))
         } else {
             (self.damaged > 0).then(|| format!("{} damaged packets were left out", self.damaged))

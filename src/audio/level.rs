@@ -30,6 +30,7 @@ fn rescale(samples: &mut [f32], from: f32, to: f32) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 

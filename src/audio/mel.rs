@@ -27,6 +27,9 @@ const WHISPER: Layout = Layout {
     mirror: 200,
 };
 
+/// The shortest voice prompt (s) that [`prompt_mel`] accepts, which is also enough for the speaker's features.
+pub const SHORTEST_PROMPT_SECONDS: f64 = (PROMPT.mirror + 1) as f64 / PROMPT.sample_rate as f64;
+
 impl Layout {
     /// [frames, bands] of `compress` of the band energies of `spectrum(power)`.
     fn rows(
@@ -88,6 +91,7 @@ pub fn round_to_bf16(values: &mut [f32]) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 

@@ -13,8 +13,11 @@ mod stft;
 pub mod trim;
 pub mod window;
 
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
 /// One channel of sound.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Audio {
     /// Samples, nominally within -1..1.
     pub samples: Vec<f32>,
@@ -26,6 +29,17 @@ impl Audio {
     /// Length in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
+    }
+
+    /// An input error that names `what` and both lengths when there are fewer than `least` seconds.
+    pub fn require_seconds(&self, least: f64, what: &str) -> Result<()> {
+        let seconds = self.seconds();
+        if seconds >= least {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{what} is too short: it has {seconds:.3} s, at least {least:.3} s are needed"
+        )))
     }
 }
 
@@ -65,5 +79,36 @@ impl Features {
             }
         }
         turned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_sound_is_told_in_seconds() {
+        let audio = Audio {
+            samples: vec![0.0; 160],
+            sample_rate: 16_000,
+        };
+        assert!(audio.require_seconds(0.01, "the clip").is_ok());
+        let error = audio.require_seconds(0.5, "the clip").unwrap_err();
+        assert_eq!(
+            error.message,
+            "the clip is too short: it has 0.010 s, at least 0.500 s are needed"
+        );
+    }
+
+    #[test]
+    fn transposing_twice_changes_nothing() {
+        let table = Features {
+            data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            rows: 2,
+            columns: 3,
+        };
+        assert_eq!(table.transposed().data, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(table.transposed().transposed(), table);
+        assert_eq!(table.row(1), [4.0, 5.0, 6.0]);
     }
 }

@@ -10,6 +10,7 @@ pub mod semantic;
 pub mod speaker;
 pub mod synthesis;
 pub mod vocoder;
+pub mod voice;
 pub mod whisper;
 
 use crate::error::Error;

@@ -14,7 +14,7 @@ fn data(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A WAV header for `bytes` bytes of data; `extensible` wraps the same format in WAVE_FORMAT_EXTENSIBLE.
+/// A WAV header for `bytes` bytes of data; `extensible` wraps the same format in the newer form.
 fn header(float: bool, bits: u16, channels: u16, rate: u32, bytes: u32, extensible: bool) -> Vec<u8> {
     let tag = if float { 3u16 } else { 1 };
     let frame = channels * bits / 8;
@@ -210,7 +210,7 @@ fn impossible_rates_are_refused() {
 
 #[test]
 fn a_missing_end_is_a_warning() {
-    let whole = floats(&[0.5; 16_000]);
+    let whole = floats(&vec![0.5; 16_000]);
     let clip = read(whole[..whole.len() / 2].to_vec()).unwrap();
     assert!(clip.frames().abs_diff(8000) < 20);
     assert!(clip.warning.unwrap().contains("of 1.000 s"));
@@ -244,7 +244,7 @@ fn sizes_of_streaming_programs_are_unknown() {
 #[test]
 fn a_path_can_be_a_pipe() {
     let (reader, mut writer) = io::pipe().unwrap();
-    let thread = std::thread::spawn(move || writer.write_all(&floats(&[0.5; 50_000])));
+    let thread = std::thread::spawn(move || writer.write_all(&floats(&vec![0.5; 50_000])));
     let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
     assert_eq!(open(Path::new(&path)).unwrap().frames(), 50_000);
     thread.join().unwrap().unwrap();
@@ -259,6 +259,13 @@ fn an_hour_is_read() {
     let clip = read(file).unwrap();
     assert_eq!((clip.frames(), clip.channels[0][28_799_999]), (28_800_000, 0.5));
     assert!((clip.mono().seconds() - 3600.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_header_that_the_decoder_cannot_bear_is_an_error() {
+    let mut file = wav(false, 32, 1, &[0; 64]);
+    file[22..24].copy_from_slice(&0x8002u16.to_le_bytes());
+    assert_eq!(read(file).unwrap_err().kind, Kind::Input);
 }
 
 /// Damaged bytes give samples or an input error.

@@ -1,5 +1,6 @@
 //! The audio language model: text and audio ids in, audio ids out.
 
+pub mod attention;
 pub mod config;
 pub mod edits;
 pub mod generate;

@@ -1,1 +1,469 @@
-//! (being written)
+//! The network: a decoder with grouped attention, a root-distance penalty instead of positions, and a gated layer.
+//!
+//! Origin: `Step1ForCausalLM`, `modeling_step1.py` of the released checkpoint (copy in
+//! vantagewithai/Vantage-Step-Audio-EditX, `coreeditx/model_loader.py`).
+
+use super::attention::{Attention, Cache, Penalties};
+use super::config::Config;
+use crate::error::{Error, Result};
+use crate::models::nn::linear::Linear;
+use crate::models::nn::source::{Request, Role, Source, Table};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use std::ops::ControlFlow;
+
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// Where the residual stream is observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// After the embedding.
+    Embedding,
+    /// After this layer.
+    Layer(usize),
+    /// After the last norm.
+    Norm,
+}
+
+/// Sees the residual stream `[n, hidden]` of each piece of the input at each [`Point`].
+pub type Trace<'a> = &'a mut dyn FnMut(Point, &Tensor);
+
+/// The language model without its head.
+#[derive(Debug)]
+pub struct Model {
+    config: Config,
+    embedding: Table,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    attention: Attention,
+    head: Linear,
+    dtype: DType,
+    device: Device,
+}
+
+/// The last matrix, whole or restricted to the ids that may follow.
+#[derive(Debug, Clone)]
+pub struct Unembedding {
+    map: Linear,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: RmsNorm,
+    /// Queries, keys and values.
+    project: Linear,
+    output: Linear,
+    gated_norm: RmsNorm,
+    /// Gate and up.
+    expand: Linear,
+    contract: Linear,
+}
+
+/// `x / rms(x) * weight`; computed in f32 and rounded once, where the reference rounds the reciprocal root first.
+#[derive(Debug)]
+struct RmsNorm {
+    weight: Tensor,
+    eps: f32,
+}
+
+impl RmsNorm {
+    fn new(config: &Config, name: String, source: &dyn Source) -> Result<Self> {
+        let weight = source.vector(&Request::vector(name, config.hidden_size))?;
+        let eps = config.rms_norm_eps as f32;
+        Ok(Self { weight, eps })
+    }
+
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        candle_nn::ops::rms_norm(x, &self.weight, self.eps)
+    }
+}
+
+/// The matrices of layer `index`: projection, output, expansion, contraction.
+fn layer_requests(config: &Config, index: usize) -> [Request; 4] {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let projected = hidden + 2 * config.groups() * config.head_size();
+    let request = |parts: &[&str], rows, columns| {
+        let parts = parts
+            .iter()
+            .map(|part| format!("model.layers.{index}.{part}.weight"));
+        Request::matrix(parts.collect(), Role::Matrix, rows, columns)
+    };
+    [
+        request(
+            &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+            projected,
+            hidden,
+        ),
+        request(&["self_attn.o_proj"], hidden, hidden),
+        request(&["mlp.gate_proj", "mlp.up_proj"], 2 * inner, hidden),
+        request(&["mlp.down_proj"], hidden, inner),
+    ]
+}
+
+fn norm_names(index: usize) -> [String; 2] {
+    ["input_layernorm", "post_attention_layernorm"].map(|name| format!("model.layers.{index}.{name}.weight"))
+}
+
+const LAST_NORM: &str = "model.norm.weight";
+
+fn embedding_request(config: &Config) -> Request {
+    Request::matrix(
+        vec![EMBEDDING.into()],
+        Role::Table,
+        config.vocab_size,
+        config.hidden_size,
+    )
+}
+
+/// The head of the file wins over every flag in `config.json`; without one it is the embedding.
+fn head_request(config: &Config, contains: impl Fn(&str) -> bool) -> Request {
+    let name = if contains(HEAD) { HEAD } else { EMBEDDING };
+    Request::matrix(
+        vec![name.into()],
+        Role::Head,
+        config.vocab_size,
+        config.hidden_size,
+    )
+}
+
+/// Everything that [`Model::new`] asks a checkpoint for, in the order of use; `contains` knows the checkpoint's names.
+pub fn requests(config: &Config, contains: impl Fn(&str) -> bool) -> Vec<Request> {
+    let vector = |name: String| Request::vector(name, config.hidden_size);
+    let layer = |index| {
+        let norms = norm_names(index).into_iter().map(vector);
+        norms.chain(layer_requests(config, index))
+    };
+    let mut all = vec![embedding_request(config)];
+    all.extend((0..config.num_hidden_layers).flat_map(layer));
+    all.extend([vector(LAST_NORM.into()), head_request(config, contains)]);
+    all
+}
+
+impl Layer {
+    fn new(config: &Config, index: usize, source: &dyn Source) -> Result<Self> {
+        let [project, output, expand, contract] = layer_requests(config, index);
+        let [attention_norm, gated_norm] = norm_names(index);
+        Ok(Self {
+            attention_norm: RmsNorm::new(config, attention_norm, source)?,
+            project: source.linear(&project)?,
+            output: source.linear(&output)?,
+            gated_norm: RmsNorm::new(config, gated_norm, source)?,
+            expand: source.linear(&expand)?,
+            contract: source.linear(&contract)?,
+        })
+    }
+
+    /// `down(silu(gate x) * up x)`.
+    fn gated(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let both = self.expand.forward(x)?;
+        let inner = both.dim(1)? / 2;
+        let gate = both.narrow(1, 0, inner)?.contiguous()?.silu()?;
+        self.contract.forward(&(gate * both.narrow(1, inner, inner)?)?)
+    }
+}
+
+impl Model {
+    /// Reads the network from `source`.
+    pub fn new(config: &Config, source: &dyn Source) -> Result<Self> {
+        let device = source.device().clone();
+        let layers = (0..config.num_hidden_layers).map(|index| Layer::new(config, index, source));
+        Ok(Self {
+            config: config.clone(),
+            embedding: source.table(&embedding_request(config))?,
+            layers: layers.collect::<Result<_>>()?,
+            norm: RmsNorm::new(config, LAST_NORM.into(), source)?,
+            attention: Attention::new(config, &device)?,
+            head: source.linear(&head_request(config, |name| source.contains(name)))?,
+            dtype: source.kind().activations(&device),
+            device,
+        })
+    }
+
+    /// The dimensions.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// An empty cache with room for `capacity` positions; it grows when more come.
+    pub fn cache(&self, capacity: usize) -> Result<Cache> {
+        Ok(Cache::new(&self.config, capacity, self.dtype, &self.device)?)
+    }
+
+    /// The last matrix for every id, or only for `ids`, whose logits then come in that order.
+    pub fn unembedding(&self, ids: Option<&[u32]>) -> Result<Unembedding> {
+        let Some(ids) = ids else {
+            let (map, count) = (self.head.clone(), self.config.vocab_size);
+            return Ok(Unembedding { map, count });
+        };
+        self.check(ids)?;
+        let (map, count) = (self.head.select(ids)?, ids.len());
+        Ok(Unembedding { map, count })
+    }
+
+    /// Arranges all layers for the device's kernels now, so that the first token need not wait for it.
+    pub fn prepare(&self) -> Result<()> {
+        let maps = self
+            .layers
+            .par_iter()
+            .flat_map_iter(|layer| [&layer.project, &layer.output, &layer.expand, &layer.contract]);
+        Ok(maps.try_for_each(Linear::prepare)?)
+    }
+
+    /// Tokens that go through the layers at once: enough to fill the device, few enough to stop soon and to keep the
+    /// scores small.
+    fn piece(&self) -> usize {
+        if self.device.is_cpu() { 128 } else { 512 }
+    }
+
+    /// Reads `ids` behind the positions in `cache`; the hidden states `[ids, hidden]` after the last norm.
+    pub fn forward(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
+        let pieces = ids
+            .chunks(self.piece())
+            .map(|piece| self.step(cache, piece, trace));
+        Ok(Tensor::cat(&pieces.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// Reads a prompt; the last hidden state `[1, hidden]`, or nothing when `watch` breaks.
+    ///
+    /// `watch` sees the number of ids read so far, before each piece.
+    pub fn prefill(
+        &self,
+        cache: &mut Cache,
+        ids: &[u32],
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), Tensor>> {
+        cache.reserve(ids.len())?;
+        let mut last = None;
+        for (index, piece) in ids.chunks(self.piece()).enumerate() {
+            if watch(index * self.piece()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let hidden = self.step(cache, piece, &mut |_, _| ())?;
+            last = Some(hidden.narrow(0, piece.len() - 1, 1)?);
+        }
+        last.map(ControlFlow::Continue)
+            .ok_or_else(|| Error::input("the prompt is empty"))
+    }
+
+    /// Reads one id; its hidden state `[1, hidden]`.
+    pub fn decode(&self, cache: &mut Cache, id: u32) -> Result<Tensor> {
+        self.step(cache, &[id], &mut |_, _| ())
+    }
+
+    fn step(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
+        self.check(ids)?;
+        cache.reserve(ids.len())?;
+        let penalties = Attention::penalties(cache, ids.len())?;
+        let indices = Tensor::from_slice(ids, ids.len(), &self.device)?;
+        let mut x = self.embedding.rows(&indices, self.dtype)?; // [n, hidden]
+        trace(Point::Embedding, &x);
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = self.layer(layer, index, &x, cache, &penalties)?;
+            trace(Point::Layer(index), &x);
+        }
+        cache.advance(ids.len());
+        let x = self.norm.forward(&x)?;
+        trace(Point::Norm, &x);
+        Ok(x)
+    }
+
+    fn layer(
+        &self,
+        layer: &Layer,
+        index: usize,
+        x: &Tensor,
+        cache: &Cache,
+        penalties: &Penalties,
+    ) -> candle_core::Result<Tensor> {
+        let projected = layer.project.forward(&layer.attention_norm.forward(x)?)?;
+        let mixed = self.attention.forward(&projected, index, cache, penalties)?;
+        let x = (x + layer.output.forward(&mixed)?)?;
+        let gated = layer.gated(&layer.gated_norm.forward(&x)?)?;
+        x + gated
+    }
+
+    fn check(&self, ids: &[u32]) -> Result<()> {
+        match ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            None => Ok(()),
+            Some(id) => Err(Error::input(format!(
+                "id {id} is outside the vocabulary of {}",
+                self.config.vocab_size
+            ))),
+        }
+    }
+}
+
+impl Unembedding {
+    /// The logits of hidden states `[n, hidden]` in f32: `[n, ids]`.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let logits = self.map.forward(hidden)?;
+        Ok(logits.narrow(1, 0, self.count)?.to_dtype(DType::F32)?)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::models::nn::linear::WeightKind;
+    use crate::models::nn::noise;
+    use crate::models::nn::source::Checkpoint;
+    use candle_nn::VarBuilder;
+    use std::collections::HashMap;
+
+    /// Odd on purpose: no dimension is a multiple of a block or tile.
+    pub(crate) fn config() -> Config {
+        Config {
+            hidden_size: 42,
+            intermediate_size: 50,
+            num_attention_heads: 6,
+            num_attention_groups: Some(2),
+            num_hidden_layers: 2,
+            vocab_size: 5200,
+            ..Config::default()
+        }
+    }
+
+    /// Random weights under the names of a checkpoint.
+    fn weights(config: &Config) -> HashMap<String, Tensor> {
+        let shared = config.groups() * config.head_size();
+        let rows = |name: &str, whole: usize| match name {
+            name if name.contains("k_proj") || name.contains("v_proj") => shared,
+            name if name.contains("q_proj") => config.hidden_size,
+            name if name.contains("gate_proj") || name.contains("up_proj") => config.intermediate_size,
+            _ => whole,
+        };
+        let mut all = HashMap::new();
+        for request in requests(config, |_| true) {
+            for name in &request.parts {
+                let rows = rows(name, request.dims[0]);
+                let seed = all.len() as u64;
+                let weight = match request.dims[..] {
+                    [_, columns] => noise(seed, (rows, columns)) * 0.25,
+                    _ => noise(seed, rows).affine(0.1, 1.0),
+                };
+                all.insert(name.clone(), weight.unwrap());
+            }
+        }
+        all
+    }
+
+    fn model_of(weights: HashMap<String, Tensor>, config: &Config, kind: WeightKind) -> Model {
+        let vb = VarBuilder::from_tensors(weights, kind.stored(), &Device::Cpu);
+        Model::new(config, &Checkpoint::new(vb, kind, &Device::Cpu)).unwrap()
+    }
+
+    pub(crate) fn random_model(config: &Config, kind: WeightKind) -> Model {
+        model_of(weights(config), config, kind)
+    }
+
+    fn difference(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar()
+            .unwrap()
+    }
+
+    fn ids(count: usize) -> Vec<u32> {
+        (0..count).map(|i| (i * i * 7 + 3) as u32 % 5200).collect()
+    }
+
+    #[test]
+    fn single_steps_equal_the_whole_prompt() {
+        let (config, ids) = (config(), ids(23));
+        let model = random_model(&config, WeightKind::F32);
+        let whole = model
+            .forward(&mut model.cache(23).unwrap(), &ids, &mut |_, _| ())
+            .unwrap();
+        // A cache that starts too small has to grow on the way.
+        let mut cache = model.cache(2).unwrap();
+        let steps: Vec<Tensor> = ids
+            .iter()
+            .map(|&id| model.decode(&mut cache, id).unwrap())
+            .collect();
+        assert!(difference(&whole, &Tensor::cat(&steps, 0).unwrap()) < 1e-5);
+        assert_eq!(cache.len(), 23);
+    }
+
+    #[test]
+    fn pieces_equal_the_whole_prompt() {
+        let (config, ids) = (config(), ids(300));
+        let model = random_model(&config, WeightKind::F32);
+        let mut points = Vec::new();
+        let mut cache = model.cache(300).unwrap();
+        let whole = model
+            .forward(&mut cache, &ids, &mut |point, x| {
+                points.push((point, x.dim(0).unwrap()))
+            })
+            .unwrap();
+        assert_eq!(
+            points
+                .iter()
+                .filter(|(point, _)| *point == Point::Norm)
+                .map(|(_, n)| n)
+                .sum::<usize>(),
+            300
+        );
+        let mut cache = model.cache(1).unwrap();
+        let uneven = [&ids[..1], &ids[1..40], &ids[40..41], &ids[41..]];
+        let uneven = uneven.map(|piece| model.forward(&mut cache, piece, &mut |_, _| ()).unwrap());
+        assert!(difference(&whole, &Tensor::cat(&uneven, 0).unwrap()) < 1e-5);
+        let read = model.prefill(&mut model.cache(1).unwrap(), &ids, &mut |_| {
+            ControlFlow::Continue(())
+        });
+        let ControlFlow::Continue(last) = read.unwrap() else {
+            panic!("stopped")
+        };
+        assert!(difference(&whole.narrow(0, 299, 1).unwrap(), &last) < 1e-5);
+    }
+
+    #[test]
+    fn the_head_in_the_file_wins_and_the_embedding_stands_in() {
+        let config = config();
+        let mut weights = weights(&config);
+        let hidden = noise(9, (1, config.hidden_size));
+        let logits = |weights: &HashMap<String, Tensor>| {
+            let model = model_of(weights.clone(), &config, WeightKind::F32);
+            model.unembedding(None).unwrap().logits(&hidden).unwrap()
+        };
+        let product = |name: &str| hidden.matmul(&weights[name].t().unwrap()).unwrap();
+        assert!(difference(&logits(&weights), &product(HEAD)) < 1e-5);
+        let tied = product(EMBEDDING);
+        weights.remove(HEAD);
+        assert!(difference(&logits(&weights), &tied) < 1e-5);
+    }
+
+    #[test]
+    fn a_restricted_head_gives_the_same_logits() {
+        let model = random_model(&config(), WeightKind::Q8);
+        let hidden = noise(9, (2, 42));
+        let all = model.unembedding(None).unwrap().logits(&hidden).unwrap();
+        let wanted = [20u32, 3, 5199];
+        let some = model.unembedding(Some(&wanted)).unwrap().logits(&hidden).unwrap();
+        let picked = all
+            .index_select(&Tensor::new(&wanted, &Device::Cpu).unwrap(), 1)
+            .unwrap();
+        assert!(difference(&some, &picked) < 1e-5);
+        assert!(model.unembedding(Some(&[5200])).is_err());
+    }
+
+    #[test]
+    fn refuses_unknown_ids_and_wrong_shapes() {
+        let config = config();
+        let model = random_model(&config, WeightKind::F32);
+        assert!(model.decode(&mut model.cache(1).unwrap(), 5200).is_err());
+        let mut weights = weights(&config);
+        weights.insert(
+            LAST_NORM.into(),
+            Tensor::ones(41, DType::F32, &Device::Cpu).unwrap(),
+        );
+        let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
+        let error = Model::new(&config, &Checkpoint::new(vb, WeightKind::F32, &Device::Cpu)).unwrap_err();
+        assert_eq!(error.kind, crate::error::Kind::Model);
+    }
+}

@@ -1,5 +1,18 @@
 //! What two networks share.
 
+pub mod attention;
+mod bf16;
 pub mod conv;
 pub mod linear;
 pub mod norm;
+pub mod source;
+
+/// Normally distributed values for tests, the same at every run.
+#[cfg(test)]
+pub(crate) fn noise(seed: u64, dims: impl Into<candle_core::Shape>) -> candle_core::Tensor {
+    use rand_distr::{Distribution, StandardNormal};
+    let dims = dims.into();
+    let rng: rand_chacha::ChaCha8Rng = rand::SeedableRng::seed_from_u64(seed);
+    let values: Vec<f32> = StandardNormal.sample_iter(rng).take(dims.elem_count()).collect();
+    candle_core::Tensor::from_vec(values, dims, &candle_core::Device::Cpu).unwrap()
+}

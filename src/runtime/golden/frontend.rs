@@ -12,6 +12,8 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::path::Path;
 
+type Part = fn(&mut Sheet<'_, '_>) -> Result<()>;
+
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
     let Some(acoustics) = &context.acoustics else {
@@ -21,16 +23,19 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         let Some(file) = acoustics.file(&format!("frontend_{clip}"))? else {
             continue;
         };
+        let mut sheet = Sheet::new(&file, "frontend.clip", &clip, report);
         match acoustics.recording(&clip) {
-            Some(path) => Sheet::new(&file, "frontend.clip", &clip, report).recording(&path)?,
-            None => report.skip("frontend.clip", &clip, "the recording is not here"),
+            Some(path) => sheet.fill(|sheet| sheet.recording(&path)),
+            None => sheet
+                .report
+                .skip("frontend.clip", &clip, "the recording is not here"),
         }
     }
     let refused = acoustics.json("facts.json")?.unwrap_or_default()["refused_feature_inputs"].take();
     if let Some(file) = acoustics.file("feature_cases")? {
-        Sheet::new(&file, "frontend.features", "", report).features(&refused)?;
+        let mut sheet = Sheet::new(&file, "frontend.features", "", report);
+        sheet.fill(|sheet| sheet.features(&refused));
     }
-    type Part = fn(&mut Sheet<'_, '_>) -> Result<()>;
     let parts: [(&str, &str, Part); 5] = [
         ("level_cases", "frontend.level", |sheet| sheet.levels()),
         ("resample_cases", "frontend.resample", |sheet| sheet.resampling()),
@@ -40,7 +45,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     ];
     for (name, stage, part) in parts {
         if let Some(file) = acoustics.file(name)? {
-            part(&mut Sheet::new(&file, stage, "", report))?;
+            Sheet::new(&file, stage, "", report).fill(part);
         }
     }
     Ok(())
@@ -67,6 +72,14 @@ impl<'a, 'r> Sheet<'a, 'r> {
             stage,
             clip,
             report,
+        }
+    }
+
+    /// Runs `part`; what stops it becomes a failed row, so that other parts still run.
+    fn fill(&mut self, part: impl FnOnce(&mut Self) -> Result<()>) {
+        if let Err(error) = part(self) {
+            let case = self.case("stopped");
+            self.report.fail(self.stage, &case, &error);
         }
     }
 
@@ -184,7 +197,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
             .flat_map(|row| actual.row(row));
         let same = picked
             .zip(&expected)
-            .filter(|(a, b)| f64::from(**a) == **b)
+            .filter(|(a, b)| f64::from(**a).to_bits() == b.to_bits())
             .count();
         let case = format!("{} (99 % equal)", self.case(name));
         self.report

@@ -5,14 +5,18 @@
 
 pub mod checkpoint;
 pub mod cmvn;
+pub mod inventory;
+mod networks;
 pub mod npy;
 pub mod onnx;
+pub mod quantised;
 pub mod safetensors;
 pub mod torch;
 pub mod yaml;
 
 mod identify;
 mod map;
+mod mapped;
 mod onnx_messages;
 mod pickle;
 mod table;
@@ -27,3 +31,6 @@ use std::path::Path;
 fn unreadable(path: &Path, why: impl Display) -> Error {
     Error::model(format!("cannot read `{}`", path.display())).cause(why)
 }
+
+#[cfg(test)]
+mod damage;

@@ -1,0 +1,242 @@
+//! Running a task that makes speech, and delivering the sound.
+
+use super::Context;
+use super::output::{AudioFormat, Output, write_audio};
+use super::printer::duration;
+use crate::audio::Audio;
+use crate::audio::encode::{WavStream, raw_pcm16};
+use crate::error::{Error, Result};
+use crate::models::llm::prompt::Layout;
+use crate::runtime::Session;
+use crate::models::llm::edits::Edit;
+use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReport, Stage, Task};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Flags of every command that makes speech.
+#[derive(Debug, clap::Args)]
+pub struct SpeechArgs {
+    /// Format of the result when the name does not tell it [default for -: wav]
+    #[arg(long, value_enum)]
+    pub format: Option<AudioFormat>,
+    /// Replace the result if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Softmax temperature; 0 takes the likeliest token each time
+    #[arg(long, value_name = "T", default_value_t = 0.7, value_parser = temperature, help_heading = "Generation")]
+    pub temperature: f32,
+    /// Draw from this many of the likeliest tokens; 0 means all
+    #[arg(long, value_name = "K", default_value_t = 50, help_heading = "Generation")]
+    pub top_k: usize,
+    /// Longest sequence in tokens, prompt included (41.7 tokens are a second)
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
+    pub max_length: usize,
+    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Generation")]
+    pub retries: u32,
+    /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
+    #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
+    #[arg(help_heading = "Generation")]
+    pub layout: Layout,
+}
+
+fn layout() -> impl TypedValueParser<Value = Layout> {
+    PossibleValuesParser::new(["chat", "legacy"]).map(|name| match name.as_str() {
+        "legacy" => Layout::Legacy,
+        _ => Layout::Chat,
+    })
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 10".into()),
+    }
+}
+
+fn max_length(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value @ 2..=32_768) => Ok(value),
+        _ => Err("expected a number from 2 to 32768".into()),
+    }
+}
+
+impl SpeechArgs {
+    /// Where the result goes, checked.
+    pub fn resolve_output(&self, path: &Path, context: &Context) -> Result<Output> {
+        let output = Output::resolve(path, self.format, self.force)?;
+        if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
+            return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
+        }
+        if matches!(output, Output::Stdout(_)) && self.retries > 0 {
+            return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
+                .hint("give a file to `-o`"));
+        }
+        Ok(output)
+    }
+
+    /// How to generate.
+    pub fn options(&self, output: &Output, context: &Context) -> SpeechOptions {
+        SpeechOptions {
+            seed: context.settings.seed,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            max_length: self.max_length,
+            layout: self.layout,
+            retries: self.retries,
+            stream: matches!(output, Output::Stdout(_)),
+        }
+    }
+}
+
+/// One result as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Delivered<'a> {
+    path: &'a str,
+    seconds: f64,
+    tokens: usize,
+    seed: u64,
+    ended: Ended,
+    looped: bool,
+    real_time_factor: f64,
+    elapsed: f64,
+    stages: &'a BTreeMap<Stage, f64>,
+    steps: &'a [SpeechReport],
+}
+
+/// Runs `task` and delivers its sound to `output`.
+pub fn deliver(session: &mut Session, task: &Task, output: &Output, force: bool, context: &Context) -> Result<()> {
+    let started = Instant::now();
+    let reply = match output {
+        Output::Stdout(format) => stream(session, task, *format, context)?,
+        Output::File(path, format) => {
+            let mut progress = context.printer.progress();
+            let mut failed = None;
+            let reply = session.run(task, &mut |event| {
+                progress.show(&event);
+                if let Event::Intermediate { number, edit, audio } = &event
+                    && let Err(error) = write_audio(&step_path(path, *number, edit), *format, audio, force)
+                {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+                context.interrupt.flow()
+            });
+            let reply = failed.map_or(reply, Err)?;
+            write_audio(path, *format, &reply.audio, force)?;
+            Some(reply)
+        }
+    };
+    if let Some(reply) = reply {
+        tell(&reply, output, started.elapsed().as_secs_f64(), context);
+    }
+    Ok(())
+}
+
+/// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
+pub fn step_path(path: &Path, number: usize, edit: &Edit) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}.{number}-{}.{extension}", edit.kind()))
+}
+
+/// Streams to stdout. A reader that goes away ends the work, and is not an error: then there is no report.
+fn stream(
+    session: &mut Session,
+    task: &Task,
+    format: AudioFormat,
+    context: &Context,
+) -> Result<Option<Reply>> {
+    let mut progress = context.printer.progress();
+    let mut sink: Option<Sink> = None;
+    let mut broken: Option<io::Error> = None;
+    let outcome = session.run(task, &mut |event| {
+        progress.show(&event);
+        if let Event::Samples(audio) = &event
+            && let Err(error) = send(&mut sink, format, audio)
+        {
+            broken = Some(error);
+            return ControlFlow::Break(());
+        }
+        context.interrupt.flow()
+    });
+    match (broken, outcome) {
+        (Some(error), _) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+        (Some(error), _) => Err(Error::input("cannot write to stdout").cause(error)),
+        (None, outcome) => outcome.map(Some),
+    }
+}
+
+/// Writes a piece, after the header when it is the first.
+fn send(sink: &mut Option<Sink>, format: AudioFormat, audio: &Audio) -> io::Result<()> {
+    let open = match sink.take() {
+        Some(open) => open,
+        None => Sink::start(format, audio.sample_rate)?,
+    };
+    sink.insert(open).write(&audio.samples)
+}
+
+/// Sound on its way to stdout.
+enum Sink {
+    Wav(WavStream<io::Stdout>),
+    Pcm(io::Stdout),
+}
+
+impl Sink {
+    fn start(format: AudioFormat, sample_rate: u32) -> io::Result<Self> {
+        match format {
+            AudioFormat::Pcm => Ok(Self::Pcm(io::stdout())),
+            AudioFormat::Wav | AudioFormat::Flac => Ok(Self::Wav(WavStream::new(io::stdout(), sample_rate)?)),
+        }
+    }
+
+    fn write(&mut self, samples: &[f32]) -> io::Result<()> {
+        match self {
+            Self::Wav(wav) => wav.write(samples),
+            Self::Pcm(stdout) => raw_pcm16(&mut *stdout, samples).and_then(|()| stdout.flush()),
+        }
+    }
+}
+
+fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
+    let Some(last) = reply.steps.last() else { return };
+    let path = match output {
+        Output::Stdout(_) => "-".to_string(),
+        Output::File(path, _) => path.display().to_string(),
+    };
+    reply.steps.iter().for_each(|step| warn(step, context));
+    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
+    let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
+    let delivered = Delivered {
+        path: &path,
+        seconds: last.seconds,
+        tokens: reply.steps.iter().map(|step| step.tokens).sum(),
+        seed: last.seed,
+        ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
+        looped: reply.steps.iter().any(|step| step.looped),
+        real_time_factor,
+        elapsed,
+        stages: &reply.stages,
+        steps: &reply.steps,
+    };
+    let sound = duration(last.seconds);
+    let text = format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
+    context.printer.result(&delivered, &text);
+}
+
+/// Says what may be wrong with a result that is not an error.
+fn warn(report: &SpeechReport, context: &Context) {
+    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+    let retry = format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
+    if report.ended == Ended::MaxLength {
+        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
+    }
+    if report.looped {
+        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
+    }
+}

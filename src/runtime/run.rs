@@ -1,0 +1,60 @@
+//! One task under way: who listens to it, and how long its stages took.
+
+use super::residency::{Loaded, Models, proceed};
+use crate::error::Result;
+use crate::task::{Event, Stage, Watch};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// The listener of one task and the time that the task took so far.
+pub(super) struct Run<'w, 'e> {
+    watch: &'w mut Watch<'e>,
+    stages: BTreeMap<Stage, f64>,
+}
+
+impl<'w, 'e> Run<'w, 'e> {
+    /// A task that begins.
+    pub(super) fn new(watch: &'w mut Watch<'e>) -> Self {
+        Self { watch, stages: BTreeMap::new() }
+    }
+
+    /// Runs one stage and measures it; a stage that comes again adds to its time.
+    pub(super) fn stage<T>(&mut self, stage: Stage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.tell(Event::Started(stage))?;
+        let started = Instant::now();
+        let result = work(self)?;
+        let seconds = started.elapsed().as_secs_f64();
+        *self.stages.entry(stage).or_default() += seconds;
+        self.tell(Event::Finished(stage, seconds))?;
+        Ok(result)
+    }
+
+    /// The models, loaded first when they are not.
+    pub(super) fn load<'m>(&mut self, models: &'m mut Models) -> Result<&'m Loaded> {
+        if models.loaded().is_none() {
+            self.stage(Stage::Load, |run| models.load(run.watch).map(drop))?;
+        }
+        models.load(self.watch)
+    }
+
+    /// Tells the listener; an error when it wants the task to stop.
+    pub(super) fn tell(&mut self, event: Event) -> Result<()> {
+        proceed(self.show(event))
+    }
+
+    /// Tells the listener, and says whether to go on.
+    pub(super) fn show(&mut self, event: Event) -> ControlFlow<()> {
+        (self.watch)(event)
+    }
+
+    /// Asks whether to go on, with nothing to tell.
+    pub(super) fn poll(&mut self) -> ControlFlow<()> {
+        self.show(Event::Tick)
+    }
+
+    /// Seconds spent in each stage.
+    pub(super) fn into_stages(self) -> BTreeMap<Stage, f64> {
+        self.stages
+    }
+}

@@ -1,0 +1,221 @@
+//! From a prompt to sound: generation, then the flow and the vocoder, at once or while the ids come.
+
+use super::residency::Loaded;
+use super::run::Run;
+use crate::audio::Audio;
+use crate::error::{Error, Kind, Result};
+use crate::models::codes;
+use crate::models::flow;
+use crate::models::llm::generate::{self, Generation, Generator};
+use crate::models::llm::prompt::Prompt;
+use crate::models::llm::sampler::{Head, Settings};
+use crate::models::synthesis::{Stream, StreamConfig};
+use crate::models::vocoder;
+use crate::models::voice::{SPEAKING_RATE, Voice};
+use crate::task::{Ended, Event, SpeechOptions, SpeechReport, Stage};
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::ops::ControlFlow;
+
+/// Sound and how it was made.
+pub(super) struct Spoken {
+    /// Empty when it left in [`Event::Samples`].
+    pub(super) audio: Audio,
+    pub(super) report: SpeechReport,
+}
+
+/// Generates the ids of `prompt` and turns them into sound.
+pub(super) fn speak(
+    models: &Loaded,
+    prompt: &Prompt<'_>,
+    voice: &Voice,
+    options: &SpeechOptions,
+    run: &mut Run<'_, '_>,
+) -> Result<Spoken> {
+    let ids = prompt.ids(&models.tokenizer, options.layout);
+    let speech = Speech { models, prompt: &ids, voice, options };
+    if options.stream { speech.live(run) } else { speech.whole(run) }
+}
+
+struct Speech<'a> {
+    models: &'a Loaded,
+    prompt: &'a [u32],
+    voice: &'a Voice,
+    options: &'a SpeechOptions,
+}
+
+impl<'a> Speech<'a> {
+    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+        let (generation, seed) = self.generate_until_sound(run)?;
+        let mixed = codes::from_ids(whole_groups(&generation.ids)?, self.models.tokenizer.audio_base())?;
+        let samples = self.synthesize(&mixed, seed, run)?;
+        Ok(spoken(&generation, seed, samples.len(), samples))
+    }
+
+    /// Generates with one seed after the other while the result is cut, looped or empty and retries are left.
+    fn generate_until_sound(&self, run: &mut Run<'_, '_>) -> Result<(Generation, u64)> {
+        for attempt in 0..=self.options.retries {
+            let seed = self.options.seed.wrapping_add(attempt.into());
+            let generation = run.stage(Stage::Generate, |run| self.generate(seed, &mut |ids| count(ids, run)))?;
+            let problem = problem(&generation);
+            if problem.is_none() || attempt == self.options.retries {
+                return Ok((generation, seed));
+            }
+            let note = format!("the speech {}; trying seed {}", problem.unwrap_or_default(), seed.wrapping_add(1));
+            run.tell(Event::Note(note))?;
+        }
+        Err(Error::internal("no attempt was made"))
+    }
+
+    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
+        let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
+        let sampling = Settings { temperature, top_k, ..Settings::default() };
+        let options = generate::Options { sampling, max_length };
+        let generator = Generator::new(&self.models.llm, Head::audio(&self.models.tokenizer))?;
+        generator.generate(self.prompt, &options, &mut rng(seed, Draws::Sampler), watch)
+    }
+
+    fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
+        let Loaded { flow, vocoder, .. } = self.models;
+        let rows = codes::rows(mixed)?;
+        let noise = flow_noise(self.models, flow.frames(self.voice.prompt.rows.len() + rows.len()))?;
+        let total = Some(flow.steps());
+        let mel = run.stage(Stage::Flow, |run| {
+            let mut done = 0;
+            flow.sample(&self.voice.prompt, &rows, &noise, &mut |_| {
+                done += 1;
+                run.show(Event::Advanced { stage: Stage::Flow, done, total })
+            })
+        })?;
+        run.stage(Stage::Vocoder, |_| {
+            let mut rng = rng(seed, Draws::Vocoder);
+            vocoder.synthesize(&mel.t()?.unsqueeze(0)?, &mut vocoder::gaussian(&mut rng))
+        })
+    }
+
+    /// Sends sound while ids come; the flow and the vocoder run between two ids.
+    fn live(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+        run.stage(Stage::Generate, |run| {
+            let mut sound = LiveSound::start(self)?;
+            let mut failed = None;
+            let generation = self.generate(self.options.seed, &mut |ids| match sound.hear(ids, run) {
+                Ok(()) => count(ids, run),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            });
+            let generation = failed.map_or(generation, Err)?;
+            whole_groups(&generation.ids)?;
+            let made = sound.finish(&generation.ids, run)?;
+            Ok(spoken(&generation, self.options.seed, made, Vec::new()))
+        })
+    }
+}
+
+/// Sound that is made while its ids are generated.
+struct LiveSound<'a> {
+    stream: Stream<'a>,
+    rng: ChaCha8Rng,
+    audio_base: u32,
+    /// Ids that the stream has been given.
+    heard: usize,
+    /// Samples that have left.
+    made: usize,
+}
+
+impl<'a> LiveSound<'a> {
+    fn start(speech: &Speech<'a>) -> Result<Self> {
+        let Speech { models, voice, options, .. } = *speech;
+        let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
+        let noise = flow_noise(models, models.flow.frames(rows))?;
+        let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
+        let rng = rng(options.seed, Draws::Vocoder);
+        Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, made: 0 })
+    }
+
+    /// Takes the groups that became whole since the last call.
+    fn hear(&mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<()> {
+        let whole = ids.len() / codes::GROUP * codes::GROUP;
+        if whole == self.heard {
+            return Ok(());
+        }
+        let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
+        self.heard = whole;
+        let samples = self.stream.push(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
+        send(samples, &mut self.made, run)
+    }
+
+    /// Sends all that is left and says how many samples there were in all.
+    fn finish(mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<usize> {
+        let whole = ids.len() / codes::GROUP * codes::GROUP;
+        let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
+        let samples = self.stream.finish(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
+        send(samples, &mut self.made, run)?;
+        Ok(self.made)
+    }
+}
+
+fn send(samples: Vec<f32>, made: &mut usize, run: &mut Run<'_, '_>) -> Result<()> {
+    *made += samples.len();
+    if samples.is_empty() { Ok(()) } else { run.tell(Event::Samples(Audio { samples, sample_rate: SPEAKING_RATE })) }
+}
+
+fn count(ids: &[u32], run: &mut Run<'_, '_>) -> ControlFlow<()> {
+    run.show(Event::Advanced { stage: Stage::Generate, done: ids.len(), total: None })
+}
+
+/// The ids of the groups that are complete; none at all is an error.
+fn whole_groups(ids: &[u32]) -> Result<&[u32]> {
+    match ids.len() / codes::GROUP * codes::GROUP {
+        0 => Err(Error::new(Kind::Inference, "the model said nothing")
+            .hint("try another `--seed`, let `--retries 3` do so, or give a longer text")),
+        whole => Ok(&ids[..whole]),
+    }
+}
+
+/// What is wrong with a generation, in words that follow "the speech".
+fn problem(generation: &Generation) -> Option<&'static str> {
+    match generation {
+        Generation { ids, .. } if ids.len() < codes::GROUP => Some("is empty"),
+        Generation { ended: generate::Ended::MaxLength, .. } => Some("ran into the length limit"),
+        Generation { ids, .. } if codes::ends_in_loop(ids) => Some("repeats itself"),
+        _ => None,
+    }
+}
+
+fn spoken(generation: &Generation, seed: u64, made: usize, samples: Vec<f32>) -> Spoken {
+    let ended = match generation.ended {
+        generate::Ended::EndOfTurn => Ended::EndOfTurn,
+        generate::Ended::MaxLength => Ended::MaxLength,
+    };
+    let report = SpeechReport {
+        edit: None,
+        seed,
+        seconds: made as f64 / f64::from(SPEAKING_RATE),
+        tokens: generation.ids.len(),
+        ended,
+        looped: codes::ends_in_loop(&generation.ids),
+    };
+    Spoken { audio: Audio { samples, sample_rate: SPEAKING_RATE }, report }
+}
+
+/// Random streams of one seed, so that no stage's draws depend on another's.
+#[derive(Clone, Copy)]
+enum Draws {
+    Flow,
+    Sampler,
+    Vocoder,
+}
+
+fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(draws as u64);
+    rng
+}
+
+/// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
+fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
+    Ok(flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)?)
+}

@@ -1,0 +1,5 @@
+//! The program as its users see it: transcripts on the miniature checkpoint.
+
+mod clone;
+mod doctor;
+mod help;
