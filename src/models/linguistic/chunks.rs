@@ -64,7 +64,7 @@ impl Chunking {
         let (chunks, group) = (total.div_ceil(self.rows), self.group());
         let most = (BATCH_ROWS / self.window() / group).max(1) * group;
         let passes = chunks.div_ceil(most).max(1);
-        let step = chunks.div_ceil(passes).next_multiple_of(group) * self.rows;
+        let step = chunks.div_ceil(passes).max(1).next_multiple_of(group) * self.rows;
         (0..total)
             .step_by(step)
             .map(move |start| start..(start + step).min(total))

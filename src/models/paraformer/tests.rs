@@ -79,10 +79,10 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
 
 fn weights() -> VarBuilder<'static> {
     let tensor = |(name, shape): (String, Vec<usize>)| {
-        let values: Vec<f32> = noise(&name, shape.iter().product())
-            .iter()
-            .map(|x| 3.0 * x)
-            .collect();
+        // Weights of rows that stay near one half: a token every other row.
+        let size = if name.starts_with("predictor.cif_output") { 0.3 } else { 3.0 };
+        let values = noise(&name, shape.iter().product());
+        let values: Vec<f32> = values.iter().map(|x| size * x).collect();
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
     };
     let weights: HashMap<String, Tensor> = shapes().into_iter().map(tensor).collect();
@@ -260,7 +260,7 @@ fn shares_the_encoder_of_a_tokenizer() {
     };
     let codebook = Tensor::from_vec(noise("codes", 5 * D), (5, D), &Device::Cpu).unwrap();
     let tokenizer = LinguisticTokenizer::new(&tokenizer, cmvn(), weights(), codebook).unwrap();
-    assert_eq!(tokenizer.encode(&sound(16_000)).unwrap().len(), 17);
+    assert_eq!(tokenizer.encode(&sound(16_000)).unwrap().len(), 16);
     let beside = Paraformer::beside(&tokenizer, &config, &weights(), pieces()).unwrap();
     let samples = sound(30_000);
     let expected = paraformer(&config).transcribe(&samples, &mut go_on).unwrap();

@@ -1,0 +1,415 @@
+//! The Whisper network: an audio encoder and a text decoder that keeps keys and values of what it has read.
+//!
+//! Origin: openai/whisper (f572f21), `whisper/model.py`, under the tensor names of huggingface/transformers
+//! (v4.53.3), `models/whisper/modeling_whisper.py`. The network of candle-transformers does not fit: it widens the MLP
+//! by a fixed four, computes the approximate GELU and the table of positions, and re-reads the whole text at each step.
+
+use super::cache::{Cache, Memory};
+use candle_core::{D, DType, Device, IndexOp, Module, Result, Tensor};
+use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, VarBuilder};
+
+/// Sees the scores of cross-attention before the softmax, `[heads, tokens, frames]`, of each layer.
+pub(crate) type Observer<'a> = dyn FnMut(usize, &Tensor) -> Result<()> + 'a;
+
+/// The encoder and the decoder.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) encoder: Encoder,
+    pub(crate) decoder: Decoder,
+}
+
+impl Network {
+    /// Reads the network; sizes come from the tensors, only the numbers of heads are given.
+    pub(crate) fn new(vb: &VarBuilder<'_>, encoder_heads: usize, decoder_heads: usize) -> Result<Self> {
+        let vb = if vb.contains_tensor("model.encoder.conv1.weight") {
+            vb.pp("model")
+        } else {
+            vb.clone()
+        };
+        Ok(Self {
+            encoder: Encoder::new(&vb.pp("encoder"), encoder_heads)?,
+            decoder: Decoder::new(&vb.pp("decoder"), decoder_heads)?,
+        })
+    }
+}
+
+/// Turns 30 s of log-mel frames into one state per two frames.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoder {
+    conv1: Conv1d,
+    conv2: Conv1d,
+    positions: Tensor,
+    layers: Vec<EncoderLayer>,
+    norm: LayerNorm,
+}
+
+impl Encoder {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        let layer = |n: usize| EncoderLayer::new(&vb.pp(format!("layers.{n}")), heads);
+        Ok(Self {
+            conv1: conv(&vb.pp("conv1"), 1)?,
+            conv2: conv(&vb.pp("conv2"), 2)?,
+            positions: vb.get_unchecked("embed_positions.weight")?,
+            layers: (0..count(vb)).map(layer).collect::<Result<_>>()?,
+            norm: norm(&vb.pp("layer_norm"))?,
+        })
+    }
+
+    /// Bands of the spectrogram.
+    pub(crate) fn bands(&self) -> usize {
+        self.conv1.weight().dims()[1]
+    }
+
+    /// Frames of one window.
+    pub(crate) fn frames(&self) -> usize {
+        2 * self.positions.dims()[0]
+    }
+
+    /// The states `[1, frames / 2, d]` of a whole window `[bands, frames]`; `trace` sees the input of each layer and the output.
+    pub(crate) fn forward(&self, mel: &Tensor, trace: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor> {
+        let mel = mel
+            .to_device(self.positions.device())?
+            .to_dtype(self.positions.dtype())?;
+        let x = self.conv1.forward(&mel.unsqueeze(0)?)?.gelu_erf()?;
+        let x = self.conv2.forward(&x)?.gelu_erf()?.transpose(1, 2)?; // [1, t, d]
+        let mut x = x
+            .contiguous()?
+            .broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
+        for (n, layer) in self.layers.iter().enumerate() {
+            trace(n, &x);
+            x = layer.forward(&x)?;
+        }
+        let x = self.norm.forward(&x)?;
+        trace(self.layers.len(), &x);
+        Ok(x)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct EncoderLayer {
+    attention: SelfAttention,
+    mlp: Mlp,
+}
+
+impl EncoderLayer {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        Ok(Self {
+            attention: SelfAttention::new(vb, heads)?,
+            mlp: Mlp::new(vb)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let [q, k, v] = self.attention.project(x)?;
+        let x = (x + self.attention.attend(&q, &k, &v, None)?)?;
+        self.mlp.forward(&x)
+    }
+}
+
+/// Predicts the next token from those before and the encoder's states.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder {
+    embedding: Tensor,
+    head: Linear,
+    positions: Tensor,
+    layers: Vec<DecoderLayer>,
+    norm: LayerNorm,
+}
+
+impl Decoder {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        let layer = |n: usize| DecoderLayer::new(&vb.pp(format!("layers.{n}")), heads);
+        let embedding = vb.get_unchecked("embed_tokens.weight")?;
+        Ok(Self {
+            head: Linear::new(embedding.clone(), None),
+            embedding,
+            positions: vb.get_unchecked("embed_positions.weight")?,
+            layers: (0..count(vb)).map(layer).collect::<Result<_>>()?,
+            norm: norm(&vb.pp("layer_norm"))?,
+        })
+    }
+
+    /// The longest text, prompt included.
+    pub(crate) fn positions(&self) -> usize {
+        self.positions.dims()[0]
+    }
+
+    /// The number of layers and of heads in each.
+    pub(crate) fn heads(&self) -> (usize, usize) {
+        (
+            self.layers.len(),
+            self.layers.first().map_or(0, |layer| layer.cross.heads),
+        )
+    }
+
+    /// A cache that holds what the decoder needs of the encoder's states `[1, s, d]`, and no text yet.
+    pub(crate) fn listen(&self, states: &Tensor) -> Result<Cache> {
+        let memories = self
+            .layers
+            .iter()
+            .map(|layer| layer.cross.memory(states))
+            .collect::<Result<_>>()?;
+        Ok(Cache::new(memories, self.positions()))
+    }
+
+    /// The hidden rows `[texts, t, d]` of `ids` `[texts, t]` that follow what the cache holds.
+    pub(crate) fn forward(
+        &self,
+        ids: &Tensor,
+        cache: &mut Cache,
+        observe: &mut Observer<'_>,
+    ) -> Result<Tensor> {
+        let (texts, count) = ids.dims2()?;
+        let x = self
+            .embedding
+            .index_select(&ids.flatten_all()?, 0)?
+            .reshape((texts, count, ()))?;
+        let mut x = x.broadcast_add(&self.positions.narrow(0, cache.length(), count)?)?;
+        let mask = causal(count, cache.length(), x.dtype(), x.device())?;
+        for (n, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(&x, n, cache, mask.as_ref(), observe)?;
+        }
+        cache.advance(count);
+        self.norm.forward(&x)
+    }
+
+    /// The logits `[rows, vocabulary]` in f32 of hidden rows `[rows, d]`.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.head.forward(hidden)?.to_dtype(DType::F32)
+    }
+
+    /// The device that the decoder runs on.
+    pub(crate) fn device(&self) -> &Device {
+        self.positions.device()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct DecoderLayer {
+    attention: SelfAttention,
+    cross: CrossAttention,
+    mlp: Mlp,
+}
+
+impl DecoderLayer {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        Ok(Self {
+            attention: SelfAttention::new(vb, heads)?,
+            cross: CrossAttention::new(vb, heads)?,
+            mlp: Mlp::new(vb)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        n: usize,
+        cache: &mut Cache,
+        mask: Option<&Tensor>,
+        observe: &mut Observer<'_>,
+    ) -> Result<Tensor> {
+        let [q, k, v] = self.attention.project(x)?;
+        let (k, v) = cache.extend(n, &k, &v)?;
+        let x = (x + self.attention.attend(&q, &k, &v, mask)?)?;
+        let y = self
+            .cross
+            .forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
+        self.mlp.forward(&(x + y)?)
+    }
+}
+
+/// Attention of a sequence to itself; the scale of the scores is part of the query weights.
+#[derive(Debug, Clone)]
+struct SelfAttention {
+    norm: LayerNorm,
+    qkv: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl SelfAttention {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        let parts = vb.pp("self_attn");
+        let (query, key, value) = (
+            query(&parts, heads)?,
+            linear(&parts.pp("k_proj"))?,
+            linear(&parts.pp("v_proj"))?,
+        );
+        Ok(Self {
+            norm: norm(&vb.pp("self_attn_layer_norm"))?,
+            qkv: stacked(&[query, key, value])?,
+            out: linear(&parts.pp("out_proj"))?,
+            heads,
+        })
+    }
+
+    /// Queries, keys and values `[b, heads, t, size]` of the normalised `x`.
+    fn project(&self, x: &Tensor) -> Result<[Tensor; 3]> {
+        let (batch, count, width) = x.dims3()?;
+        let shape = (batch, count, 3, self.heads, width / self.heads);
+        let all = self.qkv.forward(&self.norm.forward(x)?)?.reshape(shape)?;
+        let all = all.permute((2, 0, 3, 1, 4))?.contiguous()?;
+        Ok([all.i(0)?, all.i(1)?, all.i(2)?])
+    }
+
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let mut scores = q.matmul(&k.t()?)?;
+        if let Some(mask) = mask {
+            scores = scores.broadcast_add(mask)?;
+        }
+        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?; // [b, heads, t, size]
+        self.out.forward(&y.transpose(1, 2)?.flatten_from(2)?)
+    }
+}
+
+/// Attention of the text to the encoder's states.
+#[derive(Debug, Clone)]
+struct CrossAttention {
+    norm: LayerNorm,
+    query: Linear,
+    key_value: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl CrossAttention {
+    fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
+        let parts = vb.pp("encoder_attn");
+        Ok(Self {
+            norm: norm(&vb.pp("encoder_attn_layer_norm"))?,
+            query: query(&parts, heads)?,
+            key_value: stacked(&[linear(&parts.pp("k_proj"))?, linear(&parts.pp("v_proj"))?])?,
+            out: linear(&parts.pp("out_proj"))?,
+            heads,
+        })
+    }
+
+    /// Keys and values of the states `[1, s, d]`.
+    fn memory(&self, states: &Tensor) -> Result<Memory> {
+        let (_, count, width) = states.dims3()?;
+        let all = self
+            .key_value
+            .forward(states)?
+            .reshape((count, 2, self.heads, width / self.heads))?;
+        let all = all.permute((1, 2, 0, 3))?.contiguous()?; // [2, heads, s, size]
+        Ok(Memory {
+            keys: all.i(0)?,
+            values: all.i(1)?,
+        })
+    }
+
+    /// All texts see the same states, so they are one sequence of queries here.
+    fn forward(
+        &self,
+        x: &Tensor,
+        memory: &Memory,
+        observe: &mut dyn FnMut(&Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
+        let (texts, count, width) = x.dims3()?;
+        let q = self.query.forward(&self.norm.forward(x)?)?;
+        let q = q.reshape((texts * count, self.heads, width / self.heads))?;
+        let scores = q.transpose(0, 1)?.contiguous()?.matmul(&memory.keys.t()?)?; // [heads, texts * t, s]
+        observe(&scores)?;
+        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&memory.values)?;
+        self.out
+            .forward(&y.transpose(0, 1)?.reshape((texts, count, width))?)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Mlp {
+    norm: LayerNorm,
+    expand: Linear,
+    contract: Linear,
+}
+
+impl Mlp {
+    fn new(vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            norm: norm(&vb.pp("final_layer_norm"))?,
+            expand: linear(&vb.pp("fc1"))?,
+            contract: linear(&vb.pp("fc2"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = self.expand.forward(&self.norm.forward(x)?)?.gelu_erf()?;
+        x + self.contract.forward(&y)?
+    }
+}
+
+/// What follows sees nothing; a single token needs no mask.
+fn causal(count: usize, before: usize, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
+    if count == 1 {
+        return Ok(None);
+    }
+    let width = before + count;
+    let cell = |n: usize| {
+        if n % width > before + n / width {
+            f32::NEG_INFINITY
+        } else {
+            0.0
+        }
+    };
+    let mask: Vec<f32> = (0..count * width).map(cell).collect();
+    Tensor::from_vec(mask, (count, width), device)?
+        .to_dtype(dtype)
+        .map(Some)
+}
+
+fn count(vb: &VarBuilder<'_>) -> usize {
+    (0..)
+        .take_while(|n| vb.contains_tensor(&format!("layers.{n}.fc1.weight")))
+        .count()
+}
+
+fn conv(vb: &VarBuilder<'_>, stride: usize) -> Result<Conv1d> {
+    let weight = vb.get_unchecked("weight")?.contiguous()?;
+    let config = Conv1dConfig {
+        padding: weight.dim(D::Minus1)? / 2,
+        stride,
+        ..Default::default()
+    };
+    Ok(Conv1d::new(weight, Some(vb.get_unchecked("bias")?), config))
+}
+
+fn norm(vb: &VarBuilder<'_>) -> Result<LayerNorm> {
+    Ok(LayerNorm::new(
+        vb.get_unchecked("weight")?,
+        vb.get_unchecked("bias")?,
+        1e-5,
+    ))
+}
+
+fn linear(vb: &VarBuilder<'_>) -> Result<Linear> {
+    let bias = vb
+        .contains_tensor("bias")
+        .then(|| vb.get_unchecked("bias"))
+        .transpose()?;
+    Ok(Linear::new(vb.get_unchecked("weight")?, bias))
+}
+
+fn query(vb: &VarBuilder<'_>, heads: usize) -> Result<Linear> {
+    let query = linear(&vb.pp("q_proj"))?;
+    let scale = ((query.weight().dim(0)? / heads) as f64).powf(-0.5);
+    let bias = query.bias().map(|bias| bias * scale).transpose()?;
+    Ok(Linear::new((query.weight() * scale)?, bias))
+}
+
+/// Several projections of the same input as one; keys have no bias.
+fn stacked(parts: &[Linear]) -> Result<Linear> {
+    let weights: Vec<&Tensor> = parts.iter().map(Linear::weight).collect();
+    let bias = |part: &Linear| match part.bias() {
+        Some(bias) => Ok(bias.clone()),
+        None => Tensor::zeros(
+            part.weight().dim(0)?,
+            part.weight().dtype(),
+            part.weight().device(),
+        ),
+    };
+    let biases = parts.iter().map(bias).collect::<Result<Vec<_>>>()?;
+    Ok(Linear::new(
+        Tensor::cat(&weights, 0)?,
+        Some(Tensor::cat(&biases, 0)?),
+    ))
+}
