@@ -5,6 +5,7 @@ use super::output::{AudioFormat, Output};
 use super::speech::{SpeechArgs, deliver, step_path};
 use super::{Context, input};
 use crate::error::{Error, Kind, Result};
+use crate::models::llm::edits::Edit;
 use crate::runtime::Session;
 use crate::task::{EditTask, Task};
 use std::collections::BTreeSet;
@@ -43,19 +44,27 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let jobs = args.jobs(context)?;
-    let transcript = args.transcript()?;
+    let edits = args.edits.edits()?;
+    let jobs = args.jobs(&edits, context)?;
+    let transcript = args.transcript(&edits)?;
     let mut session = Session::open(&context.settings.engine())?;
     let mut failed = 0;
     for (number, job) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
-            context.printer.note(&format!("[{}/{}] {}", number + 1, jobs.len(), job.input.display()));
+            context.printer.note(&format!(
+                "[{}/{}] {}",
+                number + 1,
+                jobs.len(),
+                job.input.display()
+            ));
         }
-        match args.one(job, &transcript, &mut session, context) {
+        match args.one(job, &edits, &transcript, &mut session, context) {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;
-                context.printer.error(&error.context(format!("`{}` failed", job.input.display())));
+                context
+                    .printer
+                    .error(&error.context(format!("`{}` failed", job.input.display())));
             }
             Ok(()) => {}
         }
@@ -72,34 +81,37 @@ struct Job<'a> {
 
 impl Args {
     /// All recordings with their outputs, checked before anything is loaded.
-    fn jobs(&self, context: &Context) -> Result<Vec<Job<'_>>> {
+    fn jobs(&self, edits: &[Edit], context: &Context) -> Result<Vec<Job<'_>>> {
         if self.output.is_some() && self.inputs.len() > 1 {
-            return Err(Error::usage("`-o` takes the result of one recording, not of several")
-                .hint("give a folder with `--out-dir`"));
+            return Err(
+                Error::usage("`-o` takes the result of one recording, not of several")
+                    .hint("give a folder with `--out-dir`"),
+            );
         }
-        let job = |input| {
-            let output = self.speech.resolve_output(&self.output_of(input)?, context)?;
-            self.check_steps(&output)?;
-            Ok(Job { input, output })
-        };
-        let jobs: Vec<Job<'_>> = self.inputs.iter().map(|input| job(input)).collect::<Result<_>>()?;
         let mut taken = BTreeSet::new();
-        for job in &jobs {
-            if let Output::File(path, _) = &job.output
-                && !taken.insert(path)
-            {
+        let mut job = |input| {
+            let path = self.output_of(input)?;
+            if !taken.insert(path.clone()) {
                 let message = format!("two recordings would both be written to `{}`", path.display());
                 return Err(Error::usage(message).hint("edit them in separate commands"));
             }
-        }
-        Ok(jobs)
+            let output = self.speech.resolve_output(&path, context)?;
+            self.check_steps(edits, &output)?;
+            Ok(Job { input, output })
+        };
+        self.inputs.iter().map(|input| job(input)).collect()
     }
 
     fn output_of(&self, input: &Path) -> Result<PathBuf> {
-        let Some(folder) = &self.out_dir else { return Ok(self.output.clone().unwrap_or_default()) };
+        let Some(folder) = &self.out_dir else {
+            return Ok(self.output.clone().unwrap_or_default());
+        };
         let stem = match input.file_stem() {
             Some(stem) if input != Path::new("-") => stem.to_string_lossy(),
-            _ => return Err(Error::usage("a recording from stdin has no name").hint("give its result a name with `-o`")),
+            _ => {
+                return Err(Error::usage("a recording from stdin has no name")
+                    .hint("give its result a name with `-o`"));
+            }
         };
         let extension = match self.speech.format {
             Some(AudioFormat::Flac) => "flac",
@@ -110,37 +122,50 @@ impl Args {
     }
 
     /// With `--keep-steps` the results of the steps are outputs too.
-    fn check_steps(&self, output: &Output) -> Result<()> {
+    fn check_steps(&self, edits: &[Edit], output: &Output) -> Result<()> {
         match output {
             _ if !self.keep_steps => Ok(()),
-            Output::Stdout(_) => Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside")),
+            Output::Stdout(_) => Err(Error::usage(
+                "`--keep-steps` needs a file in `-o` to put the steps beside",
+            )),
             Output::File(path, format) => {
-                let edits = (0..self.repeat).flat_map(|_| &self.edits.0);
-                let last = usize::from(self.repeat) * self.edits.0.len();
-                let mut steps = edits.zip(1..).filter(|(_, number)| *number < last);
+                let last = usize::from(self.repeat) * edits.len();
+                let all = (0..self.repeat).flat_map(|_| edits);
+                let mut steps = all.zip(1..).filter(|(_, number)| *number < last);
                 steps.try_for_each(|(edit, number)| {
-                    Output::resolve(&step_path(path, number, edit), Some(*format), self.speech.force).map(drop)
+                    Output::resolve(&step_path(path, number, edit), Some(*format), self.speech.force)
+                        .map(drop)
                 })
             }
         }
     }
 
-    fn transcript(&self) -> Result<String> {
-        match (&self.text, self.edits.0.iter().find(|edit| edit.needs_transcript())) {
+    fn transcript(&self, edits: &[Edit]) -> Result<String> {
+        match (&self.text, edits.iter().find(|edit| edit.needs_transcript())) {
             (Some(text), _) => input::text(text, "`--text`"),
             (None, None) => Ok(String::new()),
-            (None, Some(edit)) => {
-                Err(Error::usage(format!("`--text` is missing: `--{}` needs to know what the recording says", edit.kind()))
-                    .hint("give its words with `--text \"…\"`; a later version will transcribe the recording by itself"))
-            }
+            (None, Some(edit)) => Err(Error::usage(format!(
+                "`--text` is missing: `--{}` needs to know what the recording says",
+                edit.kind()
+            ))
+            .hint(
+                "give its words with `--text \"…\"`; a later version will transcribe the recording by itself",
+            )),
         }
     }
 
-    fn one(&self, job: &Job<'_>, transcript: &str, session: &mut Session, context: &Context) -> Result<()> {
+    fn one(
+        &self,
+        job: &Job<'_>,
+        edits: &[Edit],
+        transcript: &str,
+        session: &mut Session,
+        context: &Context,
+    ) -> Result<()> {
         let task = Task::Edit(EditTask {
             recording: input::recording(job.input, &context.printer)?,
             transcript: transcript.to_string(),
-            edits: self.edits.0.clone(),
+            edits: edits.to_vec(),
             repeat: self.repeat.into(),
             keep_steps: self.keep_steps,
             speech: self.speech.options(&job.output, context),
@@ -156,7 +181,9 @@ fn summary(all: usize, failed: usize, context: &Context) -> Result<()> {
             context.printer.note(&format!("{all} recordings edited"));
             Ok(())
         }
-        _ => Err(Error::new(Kind::Partial, format!("{failed} of {all} recordings failed"))
-            .hint("the messages above say why; the others are done")),
+        _ => Err(
+            Error::new(Kind::Partial, format!("{failed} of {all} recordings failed"))
+                .hint("the messages above say why; the others are done"),
+        ),
     }
 }

@@ -1,12 +1,13 @@
 //! The flags that name edits, in the order in which they stand on the command line.
 
+use crate::error::{Error, Result};
 use crate::models::llm::edits::{EMOTIONS, Edit, SPEEDS, STYLES};
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, Error, FromArgMatches, error::ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
-/// The edits of one command, first one first.
+/// The edit flags of one command with their values, first one first.
 #[derive(Debug, Clone)]
-pub struct EditFlags(pub Vec<Edit>);
+pub struct EditFlags(Vec<(String, Option<String>)>);
 
 /// Stands for the value of a flag that takes none; clap forgets the places of such flags unless they have values.
 const GIVEN: &str = "\0";
@@ -14,11 +15,24 @@ const GIVEN: &str = "\0";
 /// Heading of the flags in the help text.
 const HEADING: &str = "Edits (at least one)";
 
+impl EditFlags {
+    /// The edits; none at all, or a tag that the model does not know, is a usage error.
+    pub fn edits(&self) -> Result<Vec<Edit>> {
+        if self.0.is_empty() {
+            return Err(Error::usage("no edit is given").hint(
+                "give `--emotion`, `--style`, `--speed`, `--paralinguistic`, `--denoise` or `--vad`, or several of them",
+            ));
+        }
+        self.0
+            .iter()
+            .map(|(kind, value)| Edit::parse(kind, value.as_deref()))
+            .collect()
+    }
+}
+
 impl clap::Args for EditFlags {
     fn augment_args(command: Command) -> Command {
-        command.args(flags()).group(
-            ArgGroup::new("edits").args(flags().map(|flag| flag.get_id().clone())).multiple(true).required(true),
-        )
+        command.args(flags())
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -27,39 +41,45 @@ impl clap::Args for EditFlags {
 }
 
 impl FromArgMatches for EditFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut found: Vec<(usize, Edit)> = Vec::new();
-        for kind in flags().iter().map(|flag| flag.get_id().as_str()) {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut found = Vec::new();
+        for flag in flags() {
+            let kind = flag.get_id().as_str();
             let values = matches.get_many::<String>(kind).into_iter().flatten();
             for (index, value) in matches.indices_of(kind).into_iter().flatten().zip(values) {
-                let value = Some(value.as_str()).filter(|&value| value != GIVEN);
-                found.push((index, parse(kind, value)?));
+                found.push((
+                    index,
+                    (
+                        kind.to_string(),
+                        Some(value.clone()).filter(|value| value != GIVEN),
+                    ),
+                ));
             }
         }
         found.sort_by_key(|(index, _)| *index);
-        Ok(Self(found.into_iter().map(|(_, edit)| edit).collect()))
+        Ok(Self(found.into_iter().map(|(_, flag)| flag).collect()))
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
 }
 
-fn parse(kind: &str, value: Option<&str>) -> Result<Edit, Error> {
-    Edit::parse(kind, value).map_err(|error| {
-        let hint = error.hint.map(|hint| format!("\n\n  tip: {hint}\n")).unwrap_or_default();
-        Error::raw(ErrorKind::ValueValidation, format!("{}{hint}", error.message))
-    })
-}
-
 fn flags() -> [Arg; 6] {
     let flag = |kind: &'static str| Arg::new(kind).long(kind).help_heading(HEADING);
     let valued = |kind, name, values: &[&'static str]| {
-        flag(kind).value_name(name).action(ArgAction::Append).value_parser(possible(values))
+        flag(kind)
+            .value_name(name)
+            .action(ArgAction::Append)
+            .value_parser(possible(values))
     };
     let bare = |kind| {
-        flag(kind).action(ArgAction::Append).num_args(0).default_missing_value(GIVEN).hide_possible_values(true)
+        flag(kind)
+            .action(ArgAction::Append)
+            .num_args(0)
+            .default_missing_value(GIVEN)
+            .hide_possible_values(true)
     };
     [
         valued("emotion", "EMOTION", EMOTIONS).help("Speak with this emotion; `remove` takes emotion away"),
@@ -90,11 +110,14 @@ mod tests {
     use super::*;
     use clap::Args;
 
-    fn edits(line: &str) -> Result<Vec<String>, Error> {
+    fn edits(line: &str) -> Result<Vec<String>> {
         let command = EditFlags::augment_args(Command::new("edit"));
-        let words = std::iter::once("edit").chain(line.split(';'));
-        let flags = EditFlags::from_arg_matches(&command.try_get_matches_from(words)?)?;
-        Ok(flags.0.iter().map(ToString::to_string).collect())
+        let words = std::iter::once("edit").chain(line.split_terminator(';'));
+        let matches = command
+            .try_get_matches_from(words)
+            .map_err(|e| Error::usage(e.to_string()))?;
+        let flags = EditFlags::from_arg_matches(&matches).map_err(|e| Error::usage(e.to_string()))?;
+        Ok(flags.edits()?.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -103,13 +126,22 @@ mod tests {
             edits("--denoise;--emotion;happy;--vad;--emotion;sad;--style=act-coy").unwrap(),
             ["denoise", "emotion happy", "vad", "emotion sad", "style act_coy"]
         );
-        assert_eq!(edits("--denoise;--speed;more-faster;--denoise").unwrap(), ["denoise", "speed more faster", "denoise"]);
+        assert_eq!(
+            edits("--denoise;--speed;more-faster;--denoise").unwrap(),
+            ["denoise", "speed more faster", "denoise"]
+        );
     }
 
     #[test]
     fn at_least_one_is_needed_and_values_are_checked() {
-        assert!(edits("--emotion;hapy").unwrap_err().to_string().contains("happy"));
-        assert!(edits("--paralinguistic;So [Laugh] it is").unwrap_err().to_string().contains("[Laughter]"));
-        assert!(EditFlags::augment_args(Command::new("edit")).try_get_matches_from(["edit"]).is_err());
+        assert!(edits("").unwrap_err().message.contains("no edit"));
+        assert!(edits("--emotion;hapy").unwrap_err().message.contains("happy"));
+        assert!(
+            edits("--paralinguistic;So [Laugh] it is")
+                .unwrap_err()
+                .hint
+                .unwrap()
+                .contains("[Laughter]")
+        );
     }
 }

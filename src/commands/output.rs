@@ -103,6 +103,14 @@ fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
+    let fail = |why: String| {
+        Error::input(format!("cannot write `{}`", path.display()))
+            .cause(why)
+            .hint("check that the folder exists and that you may write there")
+    };
+    if !folder.is_dir() {
+        return Err(fail(format!("there is no folder `{}`", folder.display())));
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))
@@ -110,9 +118,11 @@ fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| {
-            Error::input(format!("cannot write `{}`", path.display()))
-                .cause(format!("no file can be made in `{}`: {error}", folder.display()))
-                .hint("check that the folder exists and that you may write there")
+            fail(format!(
+                "no file can be made in `{}`: {}",
+                folder.display(),
+                error.kind()
+            ))
         })
 }
 

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,7 @@ impl Printer {
             printer: self.clone(),
             bar: None,
             stage: None,
+            named: BTreeSet::new(),
             told: Instant::now(),
         }
     }
@@ -134,6 +136,8 @@ pub struct Progress {
     printer: Printer,
     bar: Option<ProgressBar>,
     stage: Option<Stage>,
+    /// Stages that a plain line has named.
+    named: BTreeSet<Stage>,
     told: Instant,
 }
 
@@ -163,6 +167,7 @@ impl Progress {
 
     fn step(&mut self, number: usize, total: usize, edit: &Edit) {
         self.clear();
+        self.named.clear();
         if total > 1 {
             self.printer.talk(&format!("step {number} of {total}: {edit}"));
         }
@@ -173,7 +178,10 @@ impl Progress {
         self.stage = Some(stage);
         self.told = Instant::now();
         if !self.printer.terminal {
-            return self.printer.talk(&format!("{} …", doing(stage)));
+            if self.named.insert(stage) {
+                self.printer.talk(&format!("{} …", doing(stage)));
+            }
+            return;
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(20));
         bar.set_style(style("{spinner} {prefix} {msg}"));

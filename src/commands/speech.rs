@@ -6,9 +6,9 @@ use super::printer::duration;
 use crate::audio::Audio;
 use crate::audio::encode::{WavStream, raw_pcm16};
 use crate::error::{Error, Result};
+use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::models::llm::edits::Edit;
 use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -74,8 +74,10 @@ impl SpeechArgs {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
         if matches!(output, Output::Stdout(_)) && self.retries > 0 {
-            return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
-                .hint("give a file to `-o`"));
+            return Err(
+                Error::usage("`--retries` cannot take back what `-o -` already wrote")
+                    .hint("give a file to `-o`"),
+            );
         }
         Ok(output)
     }
@@ -110,7 +112,13 @@ struct Delivered<'a> {
 }
 
 /// Runs `task` and delivers its sound to `output`.
-pub fn deliver(session: &mut Session, task: &Task, output: &Output, force: bool, context: &Context) -> Result<()> {
+pub fn deliver(
+    session: &mut Session,
+    task: &Task,
+    output: &Output,
+    force: bool,
+    context: &Context,
+) -> Result<()> {
     let started = Instant::now();
     let reply = match output {
         Output::Stdout(format) => stream(session, task, *format, context)?,
@@ -210,7 +218,11 @@ fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
         Output::File(path, _) => path.display().to_string(),
     };
     reply.steps.iter().for_each(|step| warn(step, context));
-    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
+    let real_time_factor = if last.seconds > 0.0 {
+        elapsed / last.seconds
+    } else {
+        0.0
+    };
     let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
     let delivered = Delivered {
         path: &path,
@@ -225,18 +237,31 @@ fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
         steps: &reply.steps,
     };
     let sound = duration(last.seconds);
-    let text = format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
+    let text = format!(
+        "{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)",
+        duration(elapsed)
+    );
     context.printer.result(&delivered, &text);
 }
 
 /// Says what may be wrong with a result that is not an error.
 fn warn(report: &SpeechReport, context: &Context) {
-    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
-    let retry = format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
+    let what = report
+        .edit
+        .as_ref()
+        .map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+    let retry = format!(
+        "try another seed, for example `--seed {}`, or `--retries 3`",
+        report.seed.wrapping_add(1)
+    );
     if report.ended == Ended::MaxLength {
-        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
+        context
+            .printer
+            .warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
+        context
+            .printer
+            .warning(&format!("{what} repeats itself at its end; {retry}"));
     }
 }

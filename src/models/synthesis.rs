@@ -214,7 +214,7 @@ mod tests {
 
         fn voice(&self) -> VoicePrompt {
             let mel = random(&[40, self.flow.channels()]);
-            VoicePrompt::new(rows(&mixed(25)).unwrap(), &mel, &random(&[192])).unwrap()
+            VoicePrompt::new(codes::rows(&mixed(25)).unwrap(), &mel, &random(&[192])).unwrap()
         }
 
         fn noise(&self) -> Tensor {

@@ -79,6 +79,15 @@ impl Home {
     }
 }
 
+/// Replaces the duration at the end of `… in 1.2 s` and `… in 85 ms`.
+fn without_times(text: &str) -> String {
+    let line = |line: &str| match line.rsplit_once(" in ") {
+        Some((told, time)) if time.ends_with(" s") || time.ends_with(" ms") => format!("{told} in TIME\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 /// What a run of the program did.
 pub struct Ran {
     pub code: i32,
@@ -110,7 +119,7 @@ impl Ran {
             self.stderr
         );
         let text = text.replace(&*self.home.to_string_lossy(), "~");
-        text.replace(&*miniature().to_string_lossy(), "MODELS")
+        without_times(&text.replace(&*miniature().to_string_lossy(), "MODELS"))
     }
 
     #[track_caller]

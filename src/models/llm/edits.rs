@@ -221,12 +221,19 @@ pub fn check_tags(text: &str) -> Result<()> {
 
 /// Refuses any tag in brackets that the model was not trained on; here brackets are never meant to be read.
 fn check_sounds(text: &str) -> Result<()> {
-    let tags = text.split('[').skip(1).filter_map(|part| part.split_once(']').map(|(tag, _)| tag));
+    let tags = text
+        .split('[')
+        .skip(1)
+        .filter_map(|part| part.split_once(']').map(|(tag, _)| tag));
     let known = [SOUND_TAGS, DIALECT_TAGS].concat();
     let Some(unknown) = tags.into_iter().find(|tag| !known.contains(tag)) else {
         return Ok(());
     };
-    let listed = SOUND_TAGS.iter().map(|tag| format!("[{tag}]")).collect::<Vec<_>>().join(" ");
+    let listed = SOUND_TAGS
+        .iter()
+        .map(|tag| format!("[{tag}]"))
+        .collect::<Vec<_>>()
+        .join(" ");
     let hint = match nearest(unknown, &known) {
         Some(right) => format!("did you mean `[{right}]`? The tags are {listed}"),
         None => format!("the tags are {listed}"),

@@ -80,7 +80,11 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
 fn weights() -> VarBuilder<'static> {
     let tensor = |(name, shape): (String, Vec<usize>)| {
         // Weights of rows that stay near one half: a token every other row.
-        let size = if name.starts_with("predictor.cif_output") { 0.3 } else { 3.0 };
+        let size = if name.starts_with("predictor.cif_output") {
+            0.3
+        } else {
+            3.0
+        };
         let values = noise(&name, shape.iter().product());
         let values: Vec<f32> = values.iter().map(|x| size * x).collect();
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())

@@ -312,8 +312,8 @@ impl Checkpoint {
     }
 }
 
-const HOW_TO_GET: &str = "`stepaudio models pull` downloads `stepfun-ai/Step-Audio-EditX` and \
-                          `stepfun-ai/Step-Audio-Tokenizer` from huggingface.co; `--models` names the folder with both";
+const HOW_TO_GET: &str = "download `stepfun-ai/Step-Audio-EditX` and `stepfun-ai/Step-Audio-Tokenizer` from huggingface.co \
+                          into one folder and name it with `--models`";
 
 /// `MODELS/Step-Audio-EditX`, or `MODELS` itself when it looks like that folder.
 fn editx_folder(models: &Path) -> PathBuf {
