@@ -1,10 +1,10 @@
 //! What two networks share.
 
-mod bf16;
 pub mod conv;
 pub mod linear;
 pub mod norm;
 pub mod source;
+mod widened;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]
