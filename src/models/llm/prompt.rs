@@ -161,9 +161,10 @@ pub fn voice_name(text: &str, samples: &[f32]) -> String {
     for sample in head.iter().chain(tail) {
         hash.update(sample.to_le_bytes());
     }
-    let digest = hash.finalize();
-    let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("clone_{digits}")
+    let leading = hash.finalize()[..8]
+        .iter()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte));
+    format!("clone_{leading:016x}")
 }
 
 #[cfg(test)]

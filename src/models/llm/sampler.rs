@@ -171,14 +171,14 @@ impl Sampler {
     fn collect(&mut self, logits: &[f32], history: &[u32], position: usize) -> Result<()> {
         self.candidates.clear();
         let (audio, eos) = self.head.rows();
-        if !self.settings.constrained {
-            self.collect_rows(logits, 0..logits.len())?;
-        } else {
+        if self.settings.constrained {
             let slot = codes::slot(position);
             self.collect_rows(logits, audio + slot.start as usize..audio + slot.end as usize)?;
             if position.is_multiple_of(codes::GROUP) {
                 self.collect_rows(logits, eos..eos + 1)?;
             }
+        } else {
+            self.collect_rows(logits, 0..logits.len())?;
         }
         if let Some(banned) = repeated(history, self.settings.repetition_window) {
             self.candidates.retain(|&(id, _)| id != banned);
@@ -221,7 +221,7 @@ impl Sampler {
 
     fn largest(&self) -> Result<u32> {
         let first_of_largest = |best: Candidate, next: &Candidate| {
-            let better = next.1 > best.1 || (next.1 == best.1 && next.0 < best.0);
+            let better = next.1 > best.1 || (next.1 >= best.1 && next.0 < best.0);
             if better { *next } else { best }
         };
         let (&first, rest) = self.candidates.split_first().ok_or_else(nothing)?;

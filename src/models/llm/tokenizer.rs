@@ -4,16 +4,16 @@
 //! huggingface/tokenizers, `models/unigram` and `pre_tokenizers/metaspace.rs`. The Viterbi search is written here because
 //! user text needs it over a part of the vocabulary, with unchanged ids.
 
+mod sentencepiece;
+
 use crate::error::{Error, Result};
 use crate::models::codes;
-use prost::Message;
 use std::collections::HashMap;
 
 /// How SentencePiece writes a space.
 const SPACE: char = '\u{2581}';
 /// How much worse than the worst piece a character without a piece is.
 const UNKNOWN_PENALTY: f64 = 10.0;
-const UNIGRAM: i32 = 1;
 
 /// How text is read that spells a control piece such as `<|EOT|>`, an audio word or a byte piece such as `<0x0A>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +73,12 @@ impl Tokenizer {
     ///
     /// A damaged file, another kind of model, or one without the pieces that prompts need is a model error.
     pub fn new(model: &[u8]) -> Result<Self> {
-        let pieces = proto::read(model).map_err(|error| error.context("cannot use the text tokenizer"))?;
-        Self::from_pieces(pieces).map_err(|error| error.context("cannot use the text tokenizer"))
+        let pieces = sentencepiece::read(model);
+        let tokenizer = pieces.and_then(Self::from_pieces);
+        tokenizer.map_err(|error| error.context("cannot use the text tokenizer"))
     }
 
     fn from_pieces(pieces: Vec<Piece>) -> Result<Self> {
-        let ordered = |wanted: fn(Kind) -> bool| {
-            let mut ids: Vec<u32> = (0..pieces.len() as u32).collect();
-            ids.retain(|&id| wanted(pieces[id as usize].kind));
-            ids.sort_unstable_by(|&a, &b| pieces[a as usize].text.cmp(&pieces[b as usize].text));
-            ids
-        };
         let ids: HashMap<&str, u32> = pieces.iter().map(|p| p.text.as_str()).zip(0..).collect();
         if ids.len() < pieces.len() {
             return Err(Error::model("a piece appears twice"));
@@ -93,24 +88,19 @@ impl Tokenizer {
             Some(_) => Err(Error::model(format!("the piece `{text}` is of the wrong kind"))),
             None => Err(Error::model(format!("there is no piece `{text}`"))),
         };
-        let bytes = (0..=u8::MAX).map(|byte| find(&format!("<0x{byte:02X}>"), Kind::Byte));
-        let bytes = bytes.collect::<Result<_>>()?;
         let audio_base = find("<audio_0>", Kind::Special)?;
         for n in 0..codes::CODES {
             if find(&format!("<audio_{n}>"), Kind::Special)? != audio_base + n {
-                return Err(Error::model(format!(
-                    "`<audio_{n}>` is not {n} places after `<audio_0>`"
-                )));
+                let message = format!("`<audio_{n}>` is not {n} places after `<audio_0>`");
+                return Err(Error::model(message));
             }
         }
-        let lowest = pieces
-            .iter()
-            .map(|piece| piece.score)
-            .fold(f64::INFINITY, f64::min);
+        let bytes = (0..=u8::MAX).map(|byte| find(&format!("<0x{byte:02X}>"), Kind::Byte));
+        let lowest = pieces.iter().map(|p| p.score).fold(f64::INFINITY, f64::min);
         Ok(Self {
-            searched: ordered(|kind| kind != Kind::Special),
-            special: ordered(|kind| kind == Kind::Special),
-            bytes,
+            searched: ordered(&pieces, |kind| kind != Kind::Special),
+            special: ordered(&pieces, |kind| kind == Kind::Special),
+            bytes: bytes.collect::<Result<_>>()?,
             unknown_score: lowest - UNKNOWN_PENALTY,
             bos: find("<s>", Kind::Special)?,
             eos: find("<|EOT|>", Kind::Special)?,
@@ -299,6 +289,15 @@ impl Piece {
     }
 }
 
+/// The ids of the pieces of the `wanted` kinds, in the order of their spelling.
+fn ordered(pieces: &[Piece], wanted: fn(Kind) -> bool) -> Vec<u32> {
+    let text = |&id: &u32| pieces[id as usize].text.as_str();
+    let mut ids: Vec<u32> = (0..pieces.len() as u32).collect();
+    ids.retain(|&id| wanted(pieces[id as usize].kind));
+    ids.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+    ids
+}
+
 /// The best known way to reach a place in a text.
 #[derive(Clone, Copy)]
 struct Step {
@@ -328,77 +327,6 @@ fn flush(run: &mut Vec<u8>, text: &mut Vec<u8>) {
         text.append(run);
     } else {
         run.drain(..).for_each(|_| text.extend("\u{fffd}".bytes()));
-    }
-}
-
-/// The parts of SentencePiece's `sentencepiece_model.proto` that matter here.
-mod proto {
-    use super::{Error, Kind, Message, Piece, Result, UNIGRAM};
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Model {
-        #[prost(message, repeated, tag = "1")]
-        pieces: Vec<SentencePiece>,
-        #[prost(message, optional, tag = "2")]
-        trainer: Option<Trainer>,
-        #[prost(message, optional, tag = "3")]
-        normalizer: Option<Normalizer>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct SentencePiece {
-        #[prost(string, optional, tag = "1")]
-        piece: Option<String>,
-        #[prost(float, optional, tag = "2")]
-        score: Option<f32>,
-        #[prost(int32, optional, tag = "3")]
-        kind: Option<i32>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Trainer {
-        #[prost(int32, optional, tag = "3")]
-        model_type: Option<i32>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Normalizer {
-        #[prost(bytes = "vec", optional, tag = "2")]
-        precompiled_charsmap: Option<Vec<u8>>,
-    }
-
-    pub(super) fn read(bytes: &[u8]) -> Result<Vec<Piece>> {
-        let model = Model::decode(bytes)
-            .map_err(|error| Error::model("this is no SentencePiece model").cause(error))?;
-        let model_type = model
-            .trainer
-            .and_then(|trainer| trainer.model_type)
-            .unwrap_or(UNIGRAM);
-        if model_type != UNIGRAM {
-            return Err(Error::model(format!("model type {model_type} is not unigram")));
-        }
-        let charsmap = model
-            .normalizer
-            .and_then(|normalizer| normalizer.precompiled_charsmap);
-        if charsmap.is_some_and(|map| !map.is_empty()) {
-            return Err(Error::model("it normalises text, which this program does not"));
-        }
-        model.pieces.into_iter().enumerate().map(piece).collect()
-    }
-
-    fn piece((id, piece): (usize, SentencePiece)) -> Result<Piece> {
-        let text = piece.piece.unwrap_or_default();
-        let score = f64::from(piece.score.unwrap_or(0.0));
-        if text.is_empty() || !score.is_finite() {
-            return Err(Error::model(format!("piece {id} has no text or no score")));
-        }
-        let kind = match piece.kind.unwrap_or(1) {
-            1 | 5 => Kind::Ordinary,
-            2..=4 => Kind::Special,
-            6 => Kind::Byte,
-            other => return Err(Error::model(format!("piece {id} is of the unknown kind {other}"))),
-        };
-        Ok(Piece { text, score, kind })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Golden cases of text and of codes: tokenisation, whole prompts, voice names, interleaving, rows of the flow.
 
-use super::recorded::Language;
+use super::recorded::{Acoustics, Language};
 use super::{Context, Report};
+use crate::audio::decode;
 use crate::error::{Error, Result};
 use crate::models::codes;
 use crate::models::llm::edits::Edit;
@@ -40,6 +41,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         let tokens = acoustics.json("tokens.json")?.unwrap_or_default();
         interleaving("tokens.json", &tokens["interleave"], report)?;
         flow_rows(&tokens, report)?;
+        recorded_voice_names(acoustics, &tokens, report)?;
     }
     Ok(())
 }
@@ -217,18 +219,14 @@ fn interleaving(file: &str, cases: &Value, report: &mut Report<'_>) -> Result<()
     for (at, case) in all(cases).enumerate() {
         let mixed = mixed(case)?;
         let row = format!("{file}: {at}");
-        let words: String = mixed.iter().map(|code| format!("<audio_{code}>")).collect();
+        let words: Vec<String> = mixed.iter().map(|code| format!("<audio_{code}>")).collect();
+        let words = [words.concat()];
         let ids: Vec<u32> = mixed.iter().map(|code| code + REFERENCE_AUDIO_BASE).collect();
         for key in ["string", "merge_string"]
             .into_iter()
             .filter(|&key| !case[key].is_null())
         {
-            report.equal(
-                "text.interleave",
-                &row,
-                &[field::<String>(case, key)?],
-                &[words.clone()],
-            );
+            report.equal("text.interleave", &row, &[field::<String>(case, key)?], &words);
         }
         for key in ["vocoder_ids", "wav2token"]
             .into_iter()
@@ -281,6 +279,28 @@ fn voice_names(language: &Language, report: &mut Report<'_>) -> Result<()> {
             .collect();
         let expected: String = field(case, "voice_id")?;
         report.equal("text.voice", &wave, &[expected], &[voice_name(&text, &samples)]);
+    }
+    Ok(())
+}
+
+/// Voice names of recordings; the constructed waves of the other cases are not part of the data.
+fn recorded_voice_names(acoustics: &Acoustics, tokens: &Value, report: &mut Report<'_>) -> Result<()> {
+    for (at, case) in all(&tokens["clone_voice_ids"]).enumerate() {
+        let Some(clip) = case["clip"].as_str() else {
+            report.skip(
+                "text.voice",
+                &format!("tokens.json: {at}"),
+                "the wave is not recorded",
+            );
+            continue;
+        };
+        let Some(path) = acoustics.recording(clip) else {
+            report.skip("text.voice", clip, "the recording is not here");
+            continue;
+        };
+        let samples = decode::open(&path)?.channels.concat();
+        let name = voice_name(&field::<String>(case, "text")?, &samples);
+        report.equal("text.voice", clip, &[field::<String>(case, "id")?], &[name]);
     }
     Ok(())
 }
