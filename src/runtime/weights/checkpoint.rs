@@ -358,14 +358,10 @@ fn is_whisper(dir: &Path) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::error::Kind;
-
-    /// The miniature checkpoint.
-    pub(in crate::runtime::weights) fn miniature() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint")
-    }
+    use crate::runtime::weights::damage::miniature;
 
     fn touch(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -50,3 +50,45 @@ fn vector(text: &str, component: &str) -> Result<Vec<f32>, String> {
     let one = |token| number(token).ok_or_else(|| format!("`{token}` in `{component}` is not a number"));
     numbers.iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::weights::{Checkpoint, File, damage};
+    use proptest::prelude::*;
+
+    fn miniature() -> String {
+        let checkpoint = Checkpoint::open(&damage::miniature()).unwrap();
+        fs::read_to_string(checkpoint.path(File::LinguisticMvn).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn reads_shift_and_scale() {
+        let cmvn = parse(&miniature()).unwrap();
+        assert_eq!((cmvn.shift.len(), cmvn.scale.len()), (560, 560));
+        let small = "<Nnet>\n<AddShift> 2 2\n<LearnRateCoef> 0 [ -1.5 2e0 ]\n<Rescale> 2 2\n<LearnRateCoef> 0 [ 1 3 ]\n";
+        let expected = Cmvn {
+            shift: vec![-1.5, 2.0],
+            scale: vec![1.0, 3.0],
+        };
+        assert_eq!(parse(small).unwrap(), expected);
+        for (from, to) in [
+            (" ]\n<R", "\n<R"),
+            ("<Rescale>", "<Other>"),
+            ("1 3", "1"),
+            ("2e0", "nan"),
+            ("Shift> 2", "Shift> 3"),
+        ] {
+            assert!(parse(&small.replacen(from, to, 1)).is_err(), "{from}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn survives_damage(flips in damage::flips(), keep in any::<prop::sample::Index>()) {
+            let mut bytes = damage::flip(miniature().as_bytes(), &flips);
+            bytes.truncate(keep.index(bytes.len() * 2));
+            let _ = parse(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}

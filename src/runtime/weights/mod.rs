@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod cmvn;
+pub mod inventory;
 pub mod npy;
 pub mod onnx;
 pub mod quantised;
@@ -29,3 +30,6 @@ use std::path::Path;
 fn unreadable(path: &Path, why: impl Display) -> Error {
     Error::model(format!("cannot read `{}`", path.display())).cause(why)
 }
+
+#[cfg(test)]
+mod damage;

@@ -3,7 +3,7 @@
 //! Exporters give folded and transposed weights anonymous names (`onnx::MatMul_1672`), while node names keep the
 //! path of the module; so every initializer input also gets a name below its node.
 
-use super::onnx_messages::{Model, Node, TensorMessage};
+use super::onnx_messages::{Graph, Model, Node, TensorMessage};
 use super::table::{Element, Stored, Table};
 use super::{identify, map, unreadable};
 use crate::error::Result;
@@ -25,39 +25,47 @@ pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'st
 
 /// The tensors of `path`.
 pub(super) fn table(path: &Path) -> Result<Table> {
-    let bytes = map::open(path)?;
+    read(path, &map::open(path)?)
+}
+
+fn read(path: &Path, bytes: &Bytes) -> Result<Table> {
     let foreign = |why: &dyn std::fmt::Display| {
-        let why = format!(
-            "expected an ONNX model, found {}: {why}",
-            identify::describe(&bytes)
-        );
-        unreadable(path, why).hint(identify::remedy(&bytes))
+        let found = identify::describe(bytes);
+        unreadable(path, format!("expected an ONNX model, found {found}: {why}"))
+            .hint(identify::remedy(bytes))
     };
     let model = Model::decode(bytes.clone()).map_err(|e| foreign(&e))?;
     let graph = model.graph.ok_or_else(|| foreign(&"it holds no graph"))?;
-    let wrong = |(name, why): (String, String)| {
+    let values = named_values(graph).map_err(|(name, why)| {
         unreadable(path, format!("tensor `{name}`: {why}")).hint("download the published file again")
-    };
+    })?;
+    if values.is_empty() {
+        return Err(foreign(&"it holds no weights"));
+    }
+    Ok(Table::new(path.to_path_buf(), values))
+}
+
+/// Every weight under all its names; the error is a tensor's name and what is wrong with it.
+fn named_values(graph: Graph) -> Result<HashMap<String, Stored>, (String, String)> {
     let mut values = HashMap::with_capacity(graph.initializers.len());
     for tensor in graph.initializers {
         let name = tensor.name.clone();
-        let stored = stored(tensor).map_err(|why| wrong((name.clone(), why)))?;
-        values.insert(name, stored);
+        match stored(tensor) {
+            Ok(stored) => values.insert(name, stored),
+            Err(why) => return Err((name, why)),
+        };
     }
     let mut named = Vec::new();
-    for node in graph.nodes {
-        name_constant(&node, &mut values, &mut named).map_err(wrong)?;
-        for (input, role) in roles(&node) {
-            if let Some(stored) = node.inputs.get(*input).and_then(|input| values.get(input)) {
+    for node in &graph.nodes {
+        name_constant(node, &mut values, &mut named)?;
+        for &(input, role) in roles(node) {
+            if let Some(stored) = node.inputs.get(input).and_then(|input| values.get(input)) {
                 named.push((format!("{}.{role}", node.name), stored.clone()));
             }
         }
     }
-    if values.is_empty() {
-        return Err(foreign(&"it holds no weights"));
-    }
     values.extend(named);
-    Ok(Table::new(path.to_path_buf(), values))
+    Ok(values)
 }
 
 /// Which inputs of a node are weights, and what they are called below its name.
@@ -155,4 +163,166 @@ fn stored(tensor: TensorMessage) -> Result<Stored, String> {
 
 fn little_endian<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Bytes {
     values.flatten().collect::<Vec<u8>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::weights::damage;
+    use crate::runtime::weights::onnx_messages::Attribute;
+    use crate::runtime::weights::{Checkpoint, File};
+    use proptest::prelude::*;
+
+    fn path(file: File) -> std::path::PathBuf {
+        Checkpoint::open(&damage::miniature())
+            .unwrap()
+            .path(file)
+            .unwrap()
+    }
+
+    fn miniature() -> Bytes {
+        std::fs::read(path(File::Speaker)).unwrap().into()
+    }
+
+    fn message(name: &str, data_type: i32, dims: &[i64]) -> TensorMessage {
+        TensorMessage {
+            name: name.into(),
+            data_type,
+            dims: dims.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    fn node(operator: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+        Node {
+            operator: operator.into(),
+            name: name.into(),
+            inputs: texts(inputs),
+            outputs: texts(outputs),
+            ..Default::default()
+        }
+    }
+
+    fn try_read(initializers: Vec<TensorMessage>, nodes: Vec<Node>) -> Result<Table> {
+        let graph = Some(Graph { nodes, initializers });
+        read(Path::new("x.onnx"), &Model { graph }.encode_to_vec().into())
+    }
+
+    fn floats(table: &Table, name: &str) -> Vec<f32> {
+        damage::tensor(table, name)
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap()
+    }
+
+    #[test]
+    fn names_the_weights_of_the_checkpoint() {
+        let semantic = table(&path(File::SemanticTokenizer)).unwrap();
+        let query = damage::tensor(&semantic, "/blocks.0/attn/query/MatMul.weight");
+        assert_eq!(query.dims()[0], query.dims()[1]);
+        damage::tensor(&semantic, "/blocks.0/attn/query/Add.bias");
+        damage::tensor(&semantic, "/quantizer/rq/model/layers.0/_codebook/MatMul.weight");
+        let speaker = table(&path(File::Speaker)).unwrap();
+        assert_eq!(damage::tensor(&speaker, "/head/conv1/Conv.weight").rank(), 4);
+        damage::tensor(&speaker, "/head/conv1/Conv.bias");
+        let norm = "/xvector/dense/nonlinear/batchnorm/BatchNormalization";
+        for role in ["weight", "bias", "running_mean", "running_var"] {
+            damage::tensor(&speaker, &format!("{norm}.{role}"));
+        }
+    }
+
+    #[test]
+    fn reads_typed_fields_constants_and_shared_weights() {
+        let ints = TensorMessage {
+            int64_data: vec![-3, 4],
+            ..message("i", 7, &[2])
+        };
+        let halves = TensorMessage {
+            int32_data: vec![0x3c00, 0xc000],
+            ..message("h", 10, &[2])
+        };
+        let raw = Some(Bytes::copy_from_slice(&2.5f32.to_le_bytes()));
+        let singles = TensorMessage {
+            raw_data: raw,
+            ..message("s", 1, &[])
+        };
+        let value = TensorMessage {
+            float_data: vec![7.0],
+            ..message("", 1, &[1])
+        };
+        let value = Attribute {
+            name: "value".into(),
+            tensor: Some(value),
+        };
+        let constant = Node {
+            attributes: vec![value],
+            ..node("Constant", "c", &[], &["c_out"])
+        };
+        let nodes = vec![
+            constant,
+            node("Identity", "same", &["h"], &["same_out"]),
+            node("Conv", "conv", &["x", "same_out", "c_out"], &["y"]),
+        ];
+        let table = try_read(vec![ints, halves, singles], nodes).unwrap();
+        assert_eq!(floats(&table, "i"), [-3.0, 4.0]);
+        assert_eq!(floats(&table, "conv.weight"), [1.0, -2.0]);
+        assert_eq!(floats(&table, "s"), [2.5]);
+        assert_eq!(
+            (floats(&table, "c.value"), floats(&table, "conv.bias")),
+            (vec![7.0], vec![7.0])
+        );
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let outside = TensorMessage {
+            data_location: 1,
+            ..message("far", 1, &[2])
+        };
+        let error = try_read(vec![outside], vec![]).err().unwrap().to_string();
+        assert!(
+            error.contains("`far`") && error.contains("separate file"),
+            "{error}"
+        );
+        for (data_type, dims) in [
+            (1, vec![3]),
+            (1, vec![-1]),
+            (8, vec![1]),
+            (1, vec![i64::MAX, i64::MAX]),
+        ] {
+            let tensor = TensorMessage {
+                float_data: vec![1.0],
+                ..message("t", data_type, &dims)
+            };
+            let error = try_read(vec![tensor], vec![]).err().unwrap().to_string();
+            assert!(error.contains("`t`"), "{error}");
+        }
+        let zip = std::fs::read(path(File::Flow)).unwrap();
+        let error = read(Path::new("x.onnx"), &zip.into()).err().unwrap().to_string();
+        assert!(error.contains("zip archive"), "{error}");
+        assert!(try_read(vec![], vec![]).is_err());
+    }
+
+    #[test]
+    fn refuses_truncation() {
+        let whole = miniature();
+        // The graph ends a few bytes before the file does.
+        for length in damage::lengths(whole.len() - 64) {
+            assert!(
+                read(Path::new("x.onnx"), &whole.slice(..length)).is_err(),
+                "{length}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn survives_flipped_bytes(flips in damage::flips()) {
+            if let Ok(table) = read(Path::new("x.onnx"), &damage::flip(&miniature(), &flips).into()) {
+                damage::read_all(&table);
+            }
+        }
+    }
 }

@@ -171,15 +171,14 @@ impl<'a> Machine<'a> {
             // PROTO, FRAME
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
-            // MARK, POP, POP_MARK, DUP
+            // MARK, POP_MARK, DUP
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_mark()?),
             b'2' => {
                 let top = self.pop()?;
                 self.stack.extend([top, top]);
             }
-            // GLOBAL, STACK_GLOBAL, REDUCE, NEWOBJ, BUILD, BINPERSID
+            // GLOBAL, STACK_GLOBAL, REDUCE, NEWOBJ, BINPERSID
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push_global(module, name)?;
@@ -189,8 +188,8 @@ impl<'a> Machine<'a> {
                 self.push_global(module, name)?;
             }
             b'R' | 0x81 => self.call()?,
-            // The state of an allowed object is metadata, such as the version numbers of a state dict.
-            b'b' => drop(self.pop()?),
+            // POP, and BUILD: the state of an allowed object is metadata, such as the versions of a state dict.
+            b'0' | b'b' => drop(self.pop()?),
             b'Q' => self.persistent()?,
             _ => return self.step_memo(opcode),
         }

@@ -4,6 +4,7 @@ use super::table::{Element, Stored, Table};
 use super::{identify, map, unreadable};
 use crate::error::{Error, Result};
 use ::safetensors::{Dtype, SafeTensors};
+use bytes::Bytes;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use serde_json::Value;
@@ -77,7 +78,7 @@ pub(super) fn table(dir: &Path) -> Result<Table> {
     }
     let mut entries = HashMap::new();
     for shard in &shards {
-        entries.extend(read(shard)?);
+        entries.extend(read(shard, &map::open(shard)?)?);
     }
     let index = dir.join(INDEX);
     if shards.len() > 1 {
@@ -104,17 +105,21 @@ pub(super) fn table(dir: &Path) -> Result<Table> {
     Ok(Table::new(path, entries))
 }
 
+/// Checks the header of one file.
+pub(super) fn check(path: &Path) -> Result<()> {
+    read(path, &map::open(path)?).map(drop)
+}
+
 /// The tensors of one file.
-fn read(path: &Path) -> Result<HashMap<String, Stored>> {
-    let bytes = map::open(path)?;
+fn read(path: &Path, bytes: &Bytes) -> Result<HashMap<String, Stored>> {
     let wrong = |why: &dyn std::fmt::Display| {
         let why = format!(
             "expected a SafeTensors file, found {}: {why}",
-            identify::describe(&bytes)
+            identify::describe(bytes)
         );
         unreadable(path, why).hint("the file is damaged or incomplete: download it again")
     };
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(&e))?;
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(&e))?;
     let data = bytes.slice(8 + header..);
     let one = |(name, info): (String, &::safetensors::tensor::TensorInfo)| {
         let unsuitable = |why: String| unreadable(path, format!("tensor `{name}`: {why}"));
@@ -167,4 +172,108 @@ pub(super) fn read_json(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path).map_err(|e| unreadable(path, e))?;
     serde_json::from_str(&text)
         .map_err(|e| unreadable(path, e).hint("the file is damaged: download it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::weights::Checkpoint;
+    use crate::runtime::weights::damage;
+    use proptest::prelude::*;
+
+    fn copy(names: &[&str]) -> tempfile::TempDir {
+        let from = Checkpoint::open(&damage::miniature()).unwrap().llm_dir();
+        let to = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::copy(from.join(name), to.path().join(name)).unwrap();
+        }
+        to
+    }
+
+    fn failure(dir: &Path) -> Error {
+        table(dir).err().unwrap()
+    }
+
+    #[test]
+    fn reads_shards_and_single_files() {
+        let checkpoint = Checkpoint::open(&damage::miniature()).unwrap();
+        let llm = table(&checkpoint.llm_dir()).unwrap();
+        assert_eq!(
+            damage::tensor(&llm, "lm_head.weight").dims(),
+            damage::tensor(&llm, "model.embed_tokens.weight").dims()
+        );
+        table(&checkpoint.whisper_dir(None).unwrap()).unwrap();
+        let lone = copy(&["model-00001.safetensors"]);
+        damage::tensor(&table(lone.path()).unwrap(), "model.embed_tokens.weight");
+    }
+
+    #[test]
+    fn lists_all_missing_shards() {
+        let dir = copy(&[INDEX]);
+        let text = failure(dir.path()).to_string();
+        assert!(
+            text.contains("model-00001.safetensors") && text.contains("model-00002.safetensors"),
+            "{text}"
+        );
+        let empty = tempfile::tempdir().unwrap();
+        assert!(
+            failure(empty.path())
+                .to_string()
+                .contains("model-00001.safetensors")
+        );
+    }
+
+    #[test]
+    fn refuses_an_index_of_other_shards() {
+        let dir = copy(&[INDEX, "model-00001.safetensors"]);
+        fs::copy(
+            dir.path().join("model-00001.safetensors"),
+            dir.path().join("model-00002.safetensors"),
+        )
+        .unwrap();
+        assert!(failure(dir.path()).to_string().contains("`lm_head.weight`"));
+        for map in [r#"{"a": "../x"}"#, r#"{"a": 1}"#, "{}", "[]"] {
+            fs::write(dir.path().join(INDEX), format!(r#"{{"weight_map": {map}}}"#)).unwrap();
+            assert!(table(dir.path()).is_err(), "{map}");
+        }
+    }
+
+    #[test]
+    fn refuses_quantised_checkpoints() {
+        let dir = copy(&["model-00001.safetensors"]);
+        fs::write(
+            dir.path().join("config.json"),
+            r#"{"quantization_config": {"quant_method": "awq"}}"#,
+        )
+        .unwrap();
+        assert!(failure(dir.path()).to_string().contains("`awq`"));
+    }
+
+    #[test]
+    fn refuses_empty_and_truncated_files() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(WHOLE), "").unwrap();
+        assert!(failure(dir.path()).to_string().contains("empty"));
+        let whole: Bytes = fs::read(
+            copy(&["model-00002.safetensors"])
+                .path()
+                .join("model-00002.safetensors"),
+        )
+        .unwrap()
+        .into();
+        for length in damage::lengths(whole.len()) {
+            assert!(read(Path::new("x"), &whole.slice(..length)).is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn survives_flipped_bytes(flips in damage::flips()) {
+            let dir = Checkpoint::open(&damage::miniature()).unwrap().llm_dir();
+            let whole: Bytes = fs::read(dir.join("model-00002.safetensors")).unwrap().into();
+            if let Ok(entries) = read(Path::new("x"), &damage::flip(&whole, &flips).into()) {
+                damage::read_all(&Table::new("x".into(), entries));
+            }
+        }
+    }
 }

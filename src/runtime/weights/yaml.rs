@@ -241,7 +241,7 @@ fn reference(value: &Value, top: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::weights::checkpoint::tests::miniature;
+    use crate::runtime::weights::damage::miniature;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -301,7 +301,8 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n");
         for level in 1..12 {
             let last = format!("*a{}", level - 1);
-            bomb += &format!("a{level}: &a{level} [{}]\n", vec![last; 10].join(", "));
+            let line = format!("a{level}: &a{level} [{}]\n", vec![last; 10].join(", "));
+            bomb.push_str(&line);
         }
         assert!(parse(&bomb).unwrap_err().contains("values"));
     }
