@@ -79,7 +79,6 @@ fn flags() -> [Arg; 6] {
             .action(ArgAction::Append)
             .num_args(0)
             .default_missing_value(GIVEN)
-            .hide_possible_values(true)
     };
     [
         valued("emotion", "EMOTION", EMOTIONS).help("Speak with this emotion; `remove` takes emotion away"),

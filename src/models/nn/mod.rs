@@ -1,11 +1,11 @@
 //! What two networks share.
 
 pub mod attention;
-mod bf16;
 pub mod conv;
 pub mod linear;
 pub mod norm;
 pub mod source;
+mod widened;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

@@ -23,7 +23,6 @@ impl Role {
     /// The kind of a tensor with this role in a network of `kind`.
     pub fn kind(self, kind: WeightKind) -> WeightKind {
         match (self, kind) {
-            (Self::Matrix, _) => kind,
             (Self::Head, WeightKind::Q4) => WeightKind::Q8,
             (Self::Table | Self::Vector, WeightKind::Q8 | WeightKind::Q4) => WeightKind::Bf16,
             _ => kind,

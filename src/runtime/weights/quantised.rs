@@ -419,8 +419,8 @@ impl Source for Quantised {
         let (entry, bytes) = self.find(request)?;
         let blocks = entry.blocks.ggml();
         let linear = match entry.blocks {
-            Blocks::F32 => Linear::dense(self.dense(entry, &bytes, DType::F32)?),
-            Blocks::Bf16 => Linear::dense(self.dense(entry, &bytes, DType::BF16)?),
+            Blocks::F32 => Linear::dense(&self.dense(entry, &bytes, DType::F32)?),
+            Blocks::Bf16 => Linear::dense(&self.dense(entry, &bytes, DType::BF16)?),
             _ if self.device.is_cpu() => Linear::quantised(mapped::tensor(bytes, blocks, &entry.dims)?),
             _ => {
                 let storage = QStorage::from_data(Cow::Borrowed(&bytes), &self.device, blocks)?;
