@@ -3,6 +3,7 @@
 pub mod attention;
 mod bf16;
 pub mod conv;
+pub mod gelu;
 pub mod linear;
 pub mod norm;
 pub mod source;
