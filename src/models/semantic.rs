@@ -2,10 +2,13 @@
 //!
 //! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
 
+use super::nn::attention::attention;
+use super::nn::gelu::gelu;
+use super::nn::norm::LayerNorm;
 use crate::audio::mel::whisper_log_mel;
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Module, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, VarBuilder};
+use candle_nn::{Conv1d, Conv1dConfig, VarBuilder};
 use std::fmt;
 
 /// The longest stretch encoded at once: 30 s at 16 kHz, in samples.
@@ -31,17 +34,18 @@ pub struct SemanticTokenizer {
 
 impl SemanticTokenizer {
     /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the encoders take what a weight reader returns"
+    )]
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let conv1 = conv(&vb.pp("encoders.conv1"))?;
         let conv2 = conv(&vb.pp("encoders.conv2"))?;
         let positions = vb.get_unchecked("encoders.positional_embedding")?;
         let heads = heads(&vb, positions.dim(1)?)?;
-        let count = (0..)
-            .take_while(|n| vb.contains_tensor(&format!("encoders.blocks.{n}.attn_ln.weight")))
-            .count();
-        let blocks = (0..count)
-            .map(|n| Block::new(&vb, n, heads))
-            .collect::<Result<_>>()?;
+        let exists = |n: &usize| vb.contains_tensor(&format!("encoders.blocks.{n}.attn_ln.weight"));
+        let blocks = (0..usize::MAX).take_while(exists);
+        let blocks = blocks.map(|n| Block::new(&vb, n, heads)).collect::<Result<_>>()?;
         let codebook = vb.get_unchecked("/quantizer/rq/model/layers.0/_codebook/MatMul.weight")?;
         let squares = codebook.sqr()?.sum_keepdim(0)?;
         let bands = conv1.weight().dim(1)?;
@@ -103,9 +107,9 @@ impl SemanticTokenizer {
     ) -> candle_core::Result<Tensor> {
         let x = self.conv1.forward(&mel.unsqueeze(0)?)?;
         trace(format_args!("conv1"), &x);
-        let x = self.conv2.forward(&x.gelu_erf()?)?;
+        let x = self.conv2.forward(&gelu(&x)?)?;
         trace(format_args!("conv2"), &x);
-        let x = x.gelu_erf()?.squeeze(0)?.t()?; // [t, d]
+        let x = gelu(&x)?.squeeze(0)?.t()?; // [t, d]
         let mut x = (x.contiguous()? + self.positions.narrow(0, 0, x.dim(0)?)?)?;
         for (n, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, n, trace)?;
@@ -145,14 +149,7 @@ struct Block {
 impl Block {
     fn new(vb: &VarBuilder<'_>, n: usize, heads: usize) -> Result<Self> {
         let affine = |name: &str| Affine::new(vb, &format!("/blocks.{n}/{name}"));
-        let norm = |name: &str| -> Result<LayerNorm> {
-            let vb = vb.pp(format!("encoders.blocks.{n}.{name}"));
-            Ok(LayerNorm::new(
-                vb.get_unchecked("weight")?,
-                vb.get_unchecked("bias")?,
-                1e-5,
-            ))
-        };
+        let norm = |name: &str| LayerNorm::load(&vb.pp(format!("encoders.blocks.{n}.{name}")), 1e-5);
         Ok(Self {
             attention_norm: norm("attn_ln")?,
             query: affine("attn/query")?,
@@ -177,20 +174,21 @@ impl Block {
         let y = self.attend(&y)?;
         trace(format_args!("block{n}.attn"), &y);
         let x = (x + y)?;
-        let y = self.expand.forward(&self.mlp_norm.forward(&x)?)?.gelu_erf()?;
+        let y = gelu(&self.expand.forward(&self.mlp_norm.forward(&x)?)?)?;
         x + self.contract.forward(&y)?
     }
 
     fn attend(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (rows, width) = x.dims2()?;
-        let split = |y: Tensor| y.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1);
+        let split = |y: Tensor| {
+            let heads = y.reshape((1, rows, self.heads, width / self.heads))?;
+            heads.transpose(1, 2)?.contiguous() // [1, heads, t, d / heads]
+        };
         let scale = ((width / self.heads) as f64).powf(-0.25);
-        let q = split((self.query.forward(x)? * scale)?)?.contiguous()?; // [heads, t, d / heads]
-        let k = split((self.key.forward(x)? * scale)?)?.contiguous()?;
-        let v = split(self.value.forward(x)?)?.contiguous()?;
-        let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k.t()?)?)?;
-        let y = weights.matmul(&v)?.transpose(0, 1)?.reshape((rows, width))?;
-        self.out.forward(&y)
+        let q = split((self.query.forward(x)? * scale)?)?;
+        let k = split((self.key.forward(x)? * scale)?)?;
+        let v = split(self.value.forward(x)?)?;
+        self.out.forward(&attention(&q, &k, &v)?.squeeze(0)?)
     }
 }
 
@@ -257,14 +255,18 @@ pub(crate) fn pieces(samples: &[f32]) -> impl Iterator<Item = &[f32]> {
 
 /// The first index of the smallest distance.
 fn nearest(distances: &[f32]) -> Result<u32> {
-    if distances.iter().any(|d| d.is_nan()) {
-        return Err(Error::inference(
-            "the semantic tokenizer computed no number for a frame",
-        ));
+    let mut best = (0, f32::INFINITY);
+    for (index, &distance) in distances.iter().enumerate() {
+        if distance.is_nan() {
+            return Err(Error::inference(
+                "the semantic tokenizer computed no number for a frame",
+            ));
+        }
+        if distance < best.1 {
+            best = (index as u32, distance);
+        }
     }
-    let smallest = distances.iter().copied().fold(f32::INFINITY, f32::min);
-    let index = distances.iter().position(|&d| d == smallest).unwrap_or(0);
-    Ok(index as u32)
+    Ok(best.0)
 }
 
 #[cfg(test)]

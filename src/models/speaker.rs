@@ -28,6 +28,10 @@ pub struct SpeakerEncoder {
 
 impl SpeakerEncoder {
     /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the encoders take what a weight reader returns"
+    )]
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let tdnn = vb.pp("/xvector/tdnn/linear/Conv");
         let count = probe(|n| vb.contains_tensor(&format!("/xvector/transit{n}/linear/Conv.weight")));
@@ -392,7 +396,7 @@ fn column(vb: &VarBuilder<'_>) -> Result<Tensor> {
 
 /// How many consecutive numbers from one on exist.
 fn probe(exists: impl Fn(usize) -> bool) -> usize {
-    (1..).take_while(|&n| exists(n)).count()
+    (1..usize::MAX).take_while(|&n| exists(n)).count()
 }
 
 #[cfg(test)]

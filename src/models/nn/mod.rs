@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod conv;
+pub mod gelu;
 pub mod linear;
 pub mod norm;
 pub mod source;

@@ -5,8 +5,11 @@
 //! by a fixed four, computes the approximate GELU and the table of positions, and re-reads the whole text at each step.
 
 use super::cache::{Cache, Memory};
+use crate::models::nn::attention::attention;
+use crate::models::nn::gelu::gelu;
+use crate::models::nn::norm::LayerNorm;
 use candle_core::{D, DType, Device, IndexOp, Module, Result, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, VarBuilder};
+use candle_nn::{Conv1d, Conv1dConfig, Linear, VarBuilder};
 
 /// Sees the scores of cross-attention before the softmax, `[heads, tokens, frames]`, of each layer.
 pub(crate) type Observer<'a> = dyn FnMut(usize, &Tensor) -> Result<()> + 'a;
@@ -70,8 +73,8 @@ impl Encoder {
         let mel = mel
             .to_device(self.positions.device())?
             .to_dtype(self.positions.dtype())?;
-        let x = self.conv1.forward(&mel.unsqueeze(0)?)?.gelu_erf()?;
-        let x = self.conv2.forward(&x)?.gelu_erf()?.transpose(1, 2)?; // [1, t, d]
+        let x = gelu(&self.conv1.forward(&mel.unsqueeze(0)?)?)?;
+        let x = gelu(&self.conv2.forward(&x)?)?.transpose(1, 2)?; // [1, t, d]
         let mut x = x
             .contiguous()?
             .broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
@@ -253,10 +256,10 @@ impl SelfAttention {
     }
 
     fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let mut scores = q.matmul(&k.t()?)?;
-        if let Some(mask) = mask {
-            scores = scores.broadcast_add(mask)?;
-        }
+        let Some(mask) = mask else {
+            return self.out.forward(&attention(q, k, v)?);
+        };
+        let scores = q.matmul(&k.t()?)?.broadcast_add(mask)?;
         let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?; // [b, heads, t, size]
         self.out.forward(&y.transpose(1, 2)?.flatten_from(2)?)
     }
@@ -333,7 +336,7 @@ impl Mlp {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.expand.forward(&self.norm.forward(x)?)?.gelu_erf()?;
+        let y = gelu(&self.expand.forward(&self.norm.forward(x)?)?)?;
         x + self.contract.forward(&y)?
     }
 }
@@ -358,7 +361,7 @@ fn causal(count: usize, before: usize, dtype: DType, device: &Device) -> Result<
 }
 
 fn count(vb: &VarBuilder<'_>) -> usize {
-    (0..)
+    (0..usize::MAX)
         .take_while(|n| vb.contains_tensor(&format!("layers.{n}.fc1.weight")))
         .count()
 }
@@ -374,11 +377,7 @@ fn conv(vb: &VarBuilder<'_>, stride: usize) -> Result<Conv1d> {
 }
 
 fn norm(vb: &VarBuilder<'_>) -> Result<LayerNorm> {
-    Ok(LayerNorm::new(
-        vb.get_unchecked("weight")?,
-        vb.get_unchecked("bias")?,
-        1e-5,
-    ))
+    LayerNorm::load(vb, 1e-5)
 }
 
 fn linear(vb: &VarBuilder<'_>) -> Result<Linear> {

@@ -43,7 +43,7 @@ impl<'a> Rules<'a> {
         };
         match (stamp(1), stamp(2)) {
             (Some(true), Some(true) | None) => {
-                ban_range(logits, self.tokens.first_stamp as usize, usize::MAX)
+                ban_range(logits, self.tokens.first_stamp as usize, usize::MAX);
             }
             (Some(true), Some(false)) => ban_range(logits, 0, self.tokens.end as usize),
             _ => {}

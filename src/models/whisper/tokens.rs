@@ -208,20 +208,21 @@ fn stated(generation: &Value, config: &Value) -> Result<Generation> {
 /// The stated languages, or every control token that looks like one.
 fn languages(stated: &Generation, control: &HashMap<u32, String>) -> Vec<(String, u32)> {
     let code = |token: &str| Some(token.strip_prefix("<|")?.strip_suffix("|>")?.to_string());
-    let mut all: Vec<(String, u32)> = match &stated.lang_to_id {
-        Some(ids) => ids
+    let short = |code: &String| matches!(code.len(), 2..=3) && code.bytes().all(|b| b.is_ascii_lowercase());
+    let alike = || {
+        control
             .iter()
-            .filter_map(|(token, &id)| Some((code(token)?, id)))
-            .collect(),
-        None => {
-            let short =
-                |code: &String| matches!(code.len(), 2..=3) && code.bytes().all(|b| b.is_ascii_lowercase());
-            let found = control
-                .iter()
-                .filter_map(|(&id, token)| Some((code(token).filter(short)?, id)));
-            found.collect()
-        }
+            .filter_map(|(&id, token)| Some((code(token).filter(short)?, id)))
     };
+    let named = |ids: &BTreeMap<String, u32>| {
+        ids.iter()
+            .filter_map(|(token, &id)| Some((code(token)?, id)))
+            .collect()
+    };
+    let mut all: Vec<(String, u32)> = stated
+        .lang_to_id
+        .as_ref()
+        .map_or_else(|| alike().collect(), named);
     all.sort_by_key(|(_, id)| *id);
     all
 }

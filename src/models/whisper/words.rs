@@ -177,17 +177,14 @@ fn starts(likeness: &[Vec<f32>]) -> Vec<usize> {
     }
     let mut starts = vec![0; rows];
     let (mut row, mut column) = (rows.saturating_sub(1), columns.saturating_sub(1));
-    while rows > 0 && columns > 0 {
+    while row > 0 && columns > 0 {
         starts[row] = column;
-        match (row, column) {
-            (0, _) => {
-                starts[0] = 0;
-                break;
-            }
-            (_, 0) => row -= 1,
-            _ if came_along[row][column] => column -= 1,
-            _ if came_down[row][column] => row -= 1,
-            _ => (row, column) = (row - 1, column - 1),
+        if column > 0 && came_along[row][column] {
+            column -= 1;
+        } else if column == 0 || came_down[row][column] {
+            row -= 1;
+        } else {
+            (row, column) = (row - 1, column - 1);
         }
     }
     starts

@@ -53,7 +53,7 @@ fn embed(encoder: &SpeakerEncoder, file: &LanguageFile, case: &str, report: &mut
         let relative = if inner == "embedding" { RELATIVE } else { INNER };
         let expected = file.expected(&name, relative, LEAST)?;
         // The network keeps one column per segment where the record repeats it over its frames.
-        let spread = inner.ends_with(".segments") || inner.ends_with(".context") || inner.ends_with(".gate");
+        let spread = matches!(inner.rsplit('.').next(), Some("segments" | "context" | "gate"));
         match expected.shape.last() {
             Some(&frames) if spread => report.check("speaker", &name, &expected, &over_time(tensor, frames)?),
             _ => report.check("speaker", &name, &expected, tensor),

@@ -343,14 +343,13 @@ impl Golden {
 
     /// The text with its stamps written out.
     fn timed(&self, ids: &[u32]) -> Result<String> {
-        let mut text = String::new();
-        for run in ids.chunk_by(|&a, &b| self.whisper.stamp(a).is_none() && self.whisper.stamp(b).is_none()) {
-            match run.first().and_then(|&id| self.whisper.stamp(id)) {
-                Some(seconds) => text.push_str(&format!("<|{seconds:.2}|>")),
-                None => text.push_str(&self.whisper.decode(run)?),
-            }
-        }
-        Ok(text)
+        let stamp = |id: u32| self.whisper.stamp(id);
+        let runs = ids.chunk_by(|&a, &b| stamp(a).is_none() && stamp(b).is_none());
+        runs.map(|run| match run.first().and_then(|&id| stamp(id)) {
+            Some(seconds) => Ok(format!("<|{seconds:.2}|>")),
+            None => self.whisper.decode(run),
+        })
+        .collect()
     }
 
     fn features(&self, name: &str) -> Result<Tensor> {
