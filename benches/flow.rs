@@ -32,9 +32,7 @@ fn run(bencher: Bencher<'_, '_>, frames: usize, end: Option<Stage>) {
     config.decoder.n_timesteps = 1;
     let flow = Flow::new(&config, weights().expect("weights")).expect("flow");
     let normal = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).expect("noise");
-    let rows: Vec<[i64; 2]> = (0..frames as i64 / 2)
-        .map(|i| [i % 1024, 1025 + i % 4096])
-        .collect();
+    let rows: Vec<[i64; 2]> = (0..frames as i64 / 2).map(|i| [i % 1024, 1025 + i % 4096]).collect();
     let (prompt, rows) = rows.split_at(rows.len() / 3);
     let voice =
         VoicePrompt::new(prompt.to_vec(), &normal(&[prompt.len(), 80]), &normal(&[192])).expect("voice");
@@ -44,13 +42,7 @@ fn run(bencher: Bencher<'_, '_>, frames: usize, end: Option<Stage>) {
             true => Err(candle_core::Error::Msg("far enough".into())),
             false => Ok(()),
         };
-        flow.sample_traced(
-            &voice,
-            rows,
-            &noise,
-            &mut |_| ControlFlow::Continue(()),
-            &mut trace,
-        )
+        flow.sample_traced(&voice, rows, &noise, &mut |_| ControlFlow::Continue(()), &mut trace)
     });
 }
 
@@ -79,11 +71,7 @@ fn weights() -> Result<VarBuilder<'static>> {
     for block in 0..16 {
         w.block(&format!("{estimator}.blocks.{block}"))?;
     }
-    w.matrix(
-        &format!("{estimator}.final_layer.adaLN_modulation.1"),
-        &[1024, 512],
-        true,
-    )?;
+    w.matrix(&format!("{estimator}.final_layer.adaLN_modulation.1"), &[1024, 512], true)?;
     w.matrix(&format!("{estimator}.final_layer.linear"), &[80, 512], true)?;
     Ok(VarBuilder::from_tensors(w.0, DType::F32, &Device::Cpu))
 }

@@ -12,24 +12,15 @@ use stepaudio::models::llm::model::{Model, requests};
 use stepaudio::models::nn::linear::WeightKind;
 use stepaudio::models::nn::source::Checkpoint;
 
-const KINDS: [WeightKind; 5] = [
-    WeightKind::F32,
-    WeightKind::F16,
-    WeightKind::Bf16,
-    WeightKind::Q8,
-    WeightKind::Q4,
-];
+const KINDS: [WeightKind; 5] =
+    [WeightKind::F32, WeightKind::F16, WeightKind::Bf16, WeightKind::Q8, WeightKind::Q4];
 
 fn main() {
     divan::main();
 }
 
 fn config() -> Config {
-    Config {
-        num_hidden_layers: 2,
-        vocab_size: 512,
-        ..Config::default()
-    }
+    Config { num_hidden_layers: 2, vocab_size: 512, ..Config::default() }
 }
 
 /// A model of `kind` with random weights, and the bytes of its layers.
@@ -77,12 +68,8 @@ fn ids(count: usize) -> Vec<u32> {
 fn decode(bencher: Bencher, kind: WeightKind) {
     let (model, bytes) = model(kind);
     let mut cache = model.cache(4096).expect("a cache");
-    model
-        .forward(&mut cache, &ids(512), &mut |_, _| ())
-        .expect("a prompt");
-    bencher
-        .counter(BytesCount::new(bytes))
-        .bench_local(|| model.decode(&mut cache, 5).expect("a token"));
+    model.forward(&mut cache, &ids(512), &mut |_, _| ()).expect("a prompt");
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| model.decode(&mut cache, 5).expect("a token"));
 }
 
 /// One token behind so many others: the growth is that of attention.
@@ -90,9 +77,7 @@ fn decode(bencher: Bencher, kind: WeightKind) {
 fn decode_behind(bencher: Bencher, context: usize) {
     let (model, _) = model(WeightKind::Q8);
     let mut cache = model.cache(context + 64).expect("a cache");
-    model
-        .forward(&mut cache, &ids(context), &mut |_, _| ())
-        .expect("a prompt");
+    model.forward(&mut cache, &ids(context), &mut |_, _| ()).expect("a prompt");
     bencher.bench_local(|| model.decode(&mut cache, 5).expect("a token"));
 }
 
@@ -102,8 +87,6 @@ fn prefill(bencher: Bencher, kind: WeightKind) {
     let (model, _) = model(kind);
     bencher.counter(ItemsCount::new(512usize)).bench_local(|| {
         let mut cache = model.cache(512).expect("a cache");
-        model
-            .forward(&mut cache, &ids(512), &mut |_, _| ())
-            .expect("a prompt")
+        model.forward(&mut cache, &ids(512), &mut |_, _| ()).expect("a prompt")
     });
 }

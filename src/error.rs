@@ -74,12 +74,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            causes: Vec::new(),
-            hint: None,
-        }
+        Self { kind, message: message.into(), causes: Vec::new(), hint: None }
     }
 
     /// A defect of this program.
@@ -150,13 +145,8 @@ mod tests {
 
     #[test]
     fn context_keeps_the_order_of_reasons() {
-        let error = Error::model("cannot read `flow.pt`")
-            .cause("truncated")
-            .context("cannot load the flow");
-        assert_eq!(
-            error.to_string(),
-            "cannot load the flow: cannot read `flow.pt`: truncated"
-        );
+        let error = Error::model("cannot read `flow.pt`").cause("truncated").context("cannot load the flow");
+        assert_eq!(error.to_string(), "cannot load the flow: cannot read `flow.pt`: truncated");
     }
 
     #[test]

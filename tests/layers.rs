@@ -23,14 +23,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// What a network may not do: it gets values and gives values.
-const NOT_IN_MODELS: &[&str] = &[
-    "std::fs",
-    "std::env",
-    "std::time",
-    "std::thread",
-    "println!",
-    "eprintln!",
-];
+const NOT_IN_MODELS: &[&str] = &["std::fs", "std::env", "std::time", "std::thread", "println!", "eprintln!"];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -42,14 +35,8 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") && path != root.join("lib.rs") {
-                let first = path
-                    .strip_prefix(&root)
-                    .unwrap()
-                    .iter()
-                    .next()
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned();
+                let first =
+                    path.strip_prefix(&root).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
                 let layer = first.trim_end_matches(".rs").to_string();
                 let text = fs::read_to_string(&path).expect("source");
                 found.push((layer, path, product_code(&text)));
@@ -63,28 +50,18 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 /// The part of a file that is not tests and not comments.
 fn product_code(text: &str) -> String {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    code.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 fn rank(layer: &str) -> usize {
-    LAYERS
-        .iter()
-        .position(|l| *l == layer)
-        .unwrap_or_else(|| panic!("`{layer}` is no known layer"))
+    LAYERS.iter().position(|l| *l == layer).unwrap_or_else(|| panic!("`{layer}` is no known layer"))
 }
 
 #[test]
 fn modules_use_only_lower_layers() {
     for (layer, path, code) in sources() {
         for used in LAYERS.iter().filter(|used| rank(used) < rank(&layer)) {
-            assert!(
-                !code.contains(&format!("crate::{used}::")),
-                "{} uses `crate::{used}`",
-                path.display()
-            );
+            assert!(!code.contains(&format!("crate::{used}::")), "{} uses `crate::{used}`", path.display());
         }
     }
 }
@@ -92,10 +69,7 @@ fn modules_use_only_lower_layers() {
 #[test]
 fn crates_stay_in_their_layers() {
     for (layer, path, code) in sources() {
-        for (name, layers) in CRATES
-            .iter()
-            .filter(|(_, layers)| !layers.contains(&layer.as_str()))
-        {
+        for (name, layers) in CRATES.iter().filter(|(_, layers)| !layers.contains(&layer.as_str())) {
             assert!(
                 !code.contains(&format!("{name}::")),
                 "{} uses `{name}`, which belongs to {layers:?}",
@@ -116,10 +90,7 @@ fn networks_touch_nothing_outside() {
 
 #[test]
 fn only_the_printer_prints() {
-    for (_, path, code) in sources()
-        .iter()
-        .filter(|(_, path, _)| !path.ends_with("commands/printer.rs"))
-    {
+    for (_, path, code) in sources().iter().filter(|(_, path, _)| !path.ends_with("commands/printer.rs")) {
         for forbidden in ["println!", "eprintln!", "print!("] {
             assert!(!code.contains(forbidden), "{} uses `{forbidden}`", path.display());
         }
@@ -130,10 +101,6 @@ fn only_the_printer_prints() {
 fn every_file_says_what_it_holds() {
     for (_, path, _) in sources() {
         let text = fs::read_to_string(&path).expect("source");
-        assert!(
-            text.starts_with("//! "),
-            "{} has no first sentence",
-            path.display()
-        );
+        assert!(text.starts_with("//! "), "{} has no first sentence", path.display());
     }
 }

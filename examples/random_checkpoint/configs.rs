@@ -60,14 +60,7 @@ pub(crate) fn llm(sizes: &Llm) -> Result<String> {
 
 /// `cosyvoice.yaml` with the numbers that the networks do not tell.
 pub(crate) fn cosyvoice(flow: &Flow, vocoder: &Vocoder) -> String {
-    let Flow {
-        width,
-        heads,
-        inner,
-        layers,
-        up_layers,
-        ..
-    } = flow;
+    let Flow { width, heads, inner, layers, up_layers, .. } = flow;
     let (ratio, depth, dit_heads) = (flow.dit_ratio, flow.dit_layers, flow.dit_heads);
     let (dit_head, dit_width) = (flow.dit_head, flow.dit_width);
     let Vocoder { base, f0_width } = vocoder;
@@ -165,10 +158,7 @@ pub(crate) fn tokens(count: usize) -> Result<String> {
 /// Writes `tensor` as a NumPy array of float32.
 pub(crate) fn npy(path: &Path, tensor: &Tensor, seed: u64) -> Result<()> {
     let dims: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-    let text = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}",
-        dims.join(", ")
-    );
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", dims.join(", "));
     // The data begin at a multiple of 64 bytes, and the header ends with a newline.
     let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
     let mut file = BufWriter::new(File::create(path)?);

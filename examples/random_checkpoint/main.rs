@@ -43,11 +43,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let mut sizes = if args.tiny {
-        Sizes::tiny()
-    } else {
-        Sizes::published()
-    };
+    let mut sizes = if args.tiny { Sizes::tiny() } else { Sizes::published() };
     sizes.llm.layers = args.layers.unwrap_or(sizes.llm.layers);
     sizes.llm.vocabulary = configs::pieces(&args.tokenizer)?;
     let editx = args.out.join("Step-Audio-EditX");
@@ -62,10 +58,7 @@ fn language_model(dir: &Path, sizes: &Sizes, args: &Args) -> Result<()> {
     let shard = "model-00001.safetensors";
     let tensors = networks::llm(&sizes.llm);
     safetensors::write(announce(&dir.join(shard)), &tensors, args.seed)?;
-    fs::write(
-        dir.join("model.safetensors.index.json"),
-        safetensors::index(&tensors, shard)?,
-    )?;
+    fs::write(dir.join("model.safetensors.index.json"), safetensors::index(&tensors, shard)?)?;
     fs::write(dir.join("config.json"), configs::llm(&sizes.llm)?)?;
     fs::copy(&args.tokenizer, dir.join("tokenizer.model"))?;
     let config = args.tokenizer.with_file_name("tokenizer_config.json");
@@ -84,10 +77,7 @@ fn cosyvoice(dir: &Path, sizes: &Sizes, seed: u64) -> Result<()> {
     archive("hift.pt", "archive", networks::vocoder(&sizes.vocoder))?;
     let (tensors, nodes) = speaker::network(&sizes.speaker);
     onnx::write(announce(&dir.join("campplus.onnx")), &tensors, &nodes, seed)?;
-    fs::write(
-        dir.join("cosyvoice.yaml"),
-        configs::cosyvoice(&sizes.flow, &sizes.vocoder),
-    )?;
+    fs::write(dir.join("cosyvoice.yaml"), configs::cosyvoice(&sizes.flow, &sizes.vocoder))?;
     Ok(())
 }
 
@@ -97,32 +87,16 @@ fn tokenizers(dir: &Path, sizes: &Sizes, seed: u64) -> Result<()> {
     let (paraformer, example) = (dir.join(below), miniature.join(below));
     fs::create_dir_all(&paraformer)?;
     let tensors = networks::paraformer(&sizes.paraformer);
-    torch::write(
-        announce(&paraformer.join("model.pt")),
-        "pytorch_model",
-        &tensors,
-        seed,
-    )?;
+    torch::write(announce(&paraformer.join("model.pt")), "pytorch_model", &tensors, seed)?;
     let config =
         fs::read_to_string(example.join("config.yaml")).context("the miniature checkpoint is missing")?;
-    fs::write(
-        paraformer.join("config.yaml"),
-        configs::paraformer(&config, &sizes.paraformer),
-    )?;
+    fs::write(paraformer.join("config.yaml"), configs::paraformer(&config, &sizes.paraformer))?;
     for name in ["configuration.json", "am.mvn"] {
         fs::copy(example.join(name), paraformer.join(name))?;
     }
-    fs::write(
-        paraformer.join("tokens.json"),
-        configs::tokens(sizes.paraformer.vocabulary)?,
-    )?;
+    fs::write(paraformer.join("tokens.json"), configs::tokens(sizes.paraformer.vocabulary)?)?;
     let (tensors, nodes) = networks::semantic(&sizes.semantic);
-    onnx::write(
-        announce(&dir.join("speech_tokenizer_v1.onnx")),
-        &tensors,
-        &nodes,
-        seed,
-    )?;
+    onnx::write(announce(&dir.join("speech_tokenizer_v1.onnx")), &tensors, &nodes, seed)?;
     let codebook = networks::codebook(sizes.paraformer.codes, sizes.paraformer.width);
     configs::npy(announce(&dir.join("linguistic_tokenizer.npy")), &codebook, seed)
 }

@@ -59,12 +59,7 @@ pub(crate) fn flow(sizes: &Flow) -> Tensors {
 fn conformer(all: &mut Tensors, layer: &str, sizes: &Flow) {
     let width = sizes.width;
     for part in ["pos_bias_u", "pos_bias_v"] {
-        all.add(
-            format!("{layer}.self_attn.{part}"),
-            &[sizes.heads, width / sizes.heads],
-            0.0,
-            0.05,
-        );
+        all.add(format!("{layer}.self_attn.{part}"), &[sizes.heads, width / sizes.heads], 0.0, 0.05);
     }
     for part in ["q", "k", "v", "out"] {
         all.layer(&format!("{layer}.self_attn.linear_{part}"), &[width, width]);
@@ -97,10 +92,7 @@ fn estimator(all: &mut Tensors, sizes: &Flow) {
         all.layer(&format!("{block}.conv.block.6"), &[width, width, 3]);
         all.layer(&format!("{block}.adaLN_modulation.1"), &[9 * width, width]);
     }
-    all.layer(
-        &format!("{root}.final_layer.adaLN_modulation.1"),
-        &[2 * width, width],
-    );
+    all.layer(&format!("{root}.final_layer.adaLN_modulation.1"), &[2 * width, width]);
     all.layer(&format!("{root}.final_layer.linear"), &[MELS, width]);
 }
 
@@ -124,24 +116,14 @@ pub(crate) fn vocoder(sizes: &Vocoder) -> Tensors {
     }
     for (stage, &width) in widths.iter().enumerate() {
         for (branch, kernel) in [3, 7, 11].into_iter().enumerate() {
-            resblock(
-                &mut all,
-                &format!("resblocks.{}", 3 * stage + branch),
-                width,
-                kernel,
-            );
+            resblock(&mut all, &format!("resblocks.{}", 3 * stage + branch), width, kernel);
         }
     }
     all.normed("conv_post", &[SPECTRUM, widths[2], 7], SPECTRUM, 0.1);
     let mut inputs = MELS;
     for layer in 0..5 {
         let shape = [sizes.f0_width, inputs, 3];
-        all.normed(
-            &format!("f0_predictor.condnet.{}", 2 * layer),
-            &shape,
-            sizes.f0_width,
-            1.0,
-        );
+        all.normed(&format!("f0_predictor.condnet.{}", 2 * layer), &shape, sizes.f0_width, 1.0);
         inputs = sizes.f0_width;
     }
     all.weight("f0_predictor.classifier.weight", &[1, sizes.f0_width]);
@@ -154,12 +136,7 @@ fn resblock(all: &mut Tensors, name: &str, width: usize, kernel: usize) {
     for part in ["convs1", "convs2"] {
         for layer in 0..3 {
             // Six of these add up, twelve times in a row.
-            all.normed(
-                &format!("{name}.{part}.{layer}"),
-                &[width, width, kernel],
-                width,
-                0.3,
-            );
+            all.normed(&format!("{name}.{part}.{layer}"), &[width, width, kernel], width, 0.3);
         }
     }
     for part in ["activations1", "activations2"] {
@@ -211,22 +188,14 @@ fn sanm(all: &mut Tensors, layer: &str, inputs: usize, sizes: &Paraformer) {
 
 fn decoder_feed_forward(all: &mut Tensors, layer: &str, sizes: &Paraformer) {
     all.layer(&format!("{layer}.feed_forward.w_1"), &[sizes.inner, sizes.width]);
-    all.weight(
-        format!("{layer}.feed_forward.w_2.weight"),
-        &[sizes.width, sizes.inner],
-    );
+    all.weight(format!("{layer}.feed_forward.w_2.weight"), &[sizes.width, sizes.inner]);
     all.norm(&format!("{layer}.feed_forward.norm"), sizes.inner);
     all.norm(&format!("{layer}.norm1"), sizes.width);
 }
 
 /// The k-means centres of the linguistic tokenizer.
 pub(crate) fn codebook(codes: usize, width: usize) -> Tensor {
-    Tensor {
-        name: "linguistic_tokenizer".into(),
-        shape: vec![codes, width],
-        mean: 0.0,
-        spread: 1.0,
-    }
+    Tensor { name: "linguistic_tokenizer".into(), shape: vec![codes, width], mean: 0.0, spread: 1.0 }
 }
 
 /// The semantic tokenizer: weights and the nodes that name them.
@@ -253,16 +222,8 @@ fn semantic_block(all: &mut Tensors, nodes: &mut Vec<Node>, block: usize, width:
     let (module, node) = (format!("encoders.blocks.{block}"), format!("/blocks.{block}"));
     for norm in ["attn_ln", "mlp_ln"] {
         all.norm(&format!("{module}.{norm}"), width);
-        nodes.push(Node::new(
-            "Mul",
-            format!("{node}/{norm}/Mul"),
-            [format!("{module}.{norm}.weight")],
-        ));
-        nodes.push(Node::new(
-            "Add",
-            format!("{node}/{norm}/Add_1"),
-            [format!("{module}.{norm}.bias")],
-        ));
+        nodes.push(Node::new("Mul", format!("{node}/{norm}/Mul"), [format!("{module}.{norm}.weight")]));
+        nodes.push(Node::new("Add", format!("{node}/{norm}/Add_1"), [format!("{module}.{norm}.bias")]));
     }
     let square = [width, width];
     let linears = [

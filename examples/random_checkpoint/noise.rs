@@ -35,26 +35,20 @@ pub(crate) fn stream(
     seed: u64,
     mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let seed = tensor
-        .name
-        .bytes()
-        .fold(seed, |state, byte| mix(state ^ u64::from(byte)));
+    let seed = tensor.name.bytes().fold(seed, |state, byte| mix(state ^ u64::from(byte)));
     let size = format.size();
     let mut buffer = vec![0u8; tensor.count().min(BLOCK) * size];
     let mut done = 0;
     while done < tensor.count() {
         let block = &mut buffer[..(tensor.count() - done).min(BLOCK) * size];
-        block
-            .par_chunks_mut(RUN * size)
-            .enumerate()
-            .for_each(|(run, bytes)| {
-                let mut noise = Noise(mix(seed ^ (done / RUN + run) as u64) | 1);
-                let mut next = || tensor.mean + tensor.spread * noise.next();
-                match format {
-                    Format::F32 => fill(bytes, || next().to_le_bytes()),
-                    Format::Bf16 => fill(bytes, || bf16::from_f32(next()).to_le_bytes()),
-                }
-            });
+        block.par_chunks_mut(RUN * size).enumerate().for_each(|(run, bytes)| {
+            let mut noise = Noise(mix(seed ^ (done / RUN + run) as u64) | 1);
+            let mut next = || tensor.mean + tensor.spread * noise.next();
+            match format {
+                Format::F32 => fill(bytes, || next().to_le_bytes()),
+                Format::Bf16 => fill(bytes, || bf16::from_f32(next()).to_le_bytes()),
+            }
+        });
         write(block)?;
         done += BLOCK;
     }

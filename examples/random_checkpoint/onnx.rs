@@ -26,22 +26,12 @@ impl Node {
         weights: impl IntoIterator<Item = String>,
     ) -> Self {
         let inputs = std::iter::once("x".to_string()).chain(weights).collect();
-        Self {
-            operator,
-            name,
-            inputs,
-            value: None,
-        }
+        Self { operator, name, inputs, value: None }
     }
 
     /// The addition of a linear layer's bias, which exporters write as the first input.
     pub(crate) fn add(name: String, bias: String) -> Self {
-        Self {
-            operator: "Add",
-            name,
-            inputs: vec![bias, "x".to_string()],
-            value: None,
-        }
+        Self { operator: "Add", name, inputs: vec![bias, "x".to_string()], value: None }
     }
 
     /// A constant vector.
@@ -50,12 +40,7 @@ impl Node {
         let mut value = Vec::new();
         tensor_head(&mut value, "", &[width]);
         message(&mut value, 9, &raw);
-        Self {
-            operator: "Constant",
-            name,
-            inputs: Vec::new(),
-            value: Some(value),
-        }
+        Self { operator: "Constant", name, inputs: Vec::new(), value: Some(value) }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -86,11 +71,7 @@ pub(crate) fn write(path: &Path, tensors: &Tensors, nodes: &[Node], seed: u64) -
     }
     message(&mut graph, 2, b"main_graph");
     let heads: Vec<Vec<u8>> = tensors.0.iter().map(initializer_head).collect();
-    let raw: usize = tensors
-        .0
-        .iter()
-        .map(|tensor| tensor.count() * Format::F32.size())
-        .sum();
+    let raw: usize = tensors.0.iter().map(|tensor| tensor.count() * Format::F32.size()).sum();
     let length = graph.len() + raw + heads.iter().map(Vec::len).sum::<usize>();
     let mut model = Vec::new();
     // ModelProto.ir_version, producer_name

@@ -32,16 +32,9 @@ pub(crate) fn write(path: &Path, tensors: &Tensors, seed: u64) -> Result<()> {
 
 /// The index that places all `tensors` in `shard`.
 pub(crate) fn index(tensors: &Tensors, shard: &str) -> Result<String> {
-    let total: usize = tensors
-        .0
-        .iter()
-        .map(|tensor| tensor.count() * Format::Bf16.size())
-        .sum();
-    let map: Map<String, Value> = tensors
-        .0
-        .iter()
-        .map(|tensor| (tensor.name.clone(), shard.into()))
-        .collect();
+    let total: usize = tensors.0.iter().map(|tensor| tensor.count() * Format::Bf16.size()).sum();
+    let map: Map<String, Value> =
+        tensors.0.iter().map(|tensor| (tensor.name.clone(), shard.into())).collect();
     let index = json!({"metadata": {"total_size": total}, "weight_map": map});
     Ok(serde_json::to_string_pretty(&index)?)
 }

@@ -65,14 +65,7 @@ impl Sizes {
     /// The published checkpoint.
     pub(crate) fn published() -> Self {
         Self {
-            llm: Llm {
-                width: 3072,
-                inner: 8192,
-                heads: 48,
-                groups: 4,
-                layers: 32,
-                vocabulary: 74752,
-            },
+            llm: Llm { width: 3072, inner: 8192, heads: 48, groups: 4, layers: 32, vocabulary: 74752 },
             flow: Flow {
                 width: 512,
                 heads: 8,
@@ -85,10 +78,7 @@ impl Sizes {
                 dit_layers: 16,
                 dit_ratio: 4,
             },
-            vocoder: Vocoder {
-                base: 512,
-                f0_width: 512,
-            },
+            vocoder: Vocoder { base: 512, f0_width: 512 },
             speaker: Speaker {
                 head: 32,
                 init: 128,
@@ -105,25 +95,14 @@ impl Sizes {
                 vocabulary: 8501,
                 codes: 1024,
             },
-            semantic: Semantic {
-                width: 1280,
-                layers: 6,
-                codes: 4096,
-            },
+            semantic: Semantic { width: 1280, layers: 6, codes: 4096 },
         }
     }
 
     /// The miniature checkpoint.
     pub(crate) fn tiny() -> Self {
         Self {
-            llm: Llm {
-                width: 96,
-                inner: 160,
-                heads: 12,
-                groups: 4,
-                layers: 3,
-                vocabulary: 6976,
-            },
+            llm: Llm { width: 96, inner: 160, heads: 12, groups: 4, layers: 3, vocabulary: 6976 },
             flow: Flow {
                 width: 48,
                 heads: 4,
@@ -136,18 +115,8 @@ impl Sizes {
                 dit_layers: 2,
                 dit_ratio: 2,
             },
-            vocoder: Vocoder {
-                base: 32,
-                f0_width: 24,
-            },
-            speaker: Speaker {
-                head: 8,
-                init: 32,
-                growth: 8,
-                bottleneck: 32,
-                cam: 16,
-                blocks: [3, 4, 3],
-            },
+            vocoder: Vocoder { base: 32, f0_width: 24 },
+            speaker: Speaker { head: 8, init: 32, growth: 8, bottleneck: 32, cam: 16, blocks: [3, 4, 3] },
             paraformer: Paraformer {
                 width: 32,
                 inner: 64,
@@ -156,11 +125,7 @@ impl Sizes {
                 vocabulary: 68,
                 codes: 1024,
             },
-            semantic: Semantic {
-                width: 64,
-                layers: 3,
-                codes: 4096,
-            },
+            semantic: Semantic { width: 64, layers: 3, codes: 4096 },
         }
     }
 }

@@ -17,12 +17,7 @@ pub(crate) fn network(sizes: &Speaker) -> (Tensors, Vec<Node>) {
     let mut width = sizes.init;
     for (block, &layers) in sizes.blocks.iter().enumerate() {
         for layer in 0..layers {
-            dense_layer(
-                &mut graph,
-                &format!("xvector.block{}.tdnnd{}", block + 1, layer + 1),
-                width,
-                sizes,
-            );
+            dense_layer(&mut graph, &format!("xvector.block{}.tdnnd{}", block + 1, layer + 1), width, sizes);
             width += sizes.growth;
         }
         let transit = format!("xvector.transit{}", block + 1);
@@ -30,11 +25,7 @@ pub(crate) fn network(sizes: &Speaker) -> (Tensors, Vec<Node>) {
         let shape = [width / 2, width, 1];
         // The last transit is followed by a batch norm, which the export folds into it.
         if block + 1 == sizes.blocks.len() {
-            graph.anonymous(
-                &format!("/{}/linear/Conv", transit.replace('.', "/")),
-                &shape,
-                true,
-            );
+            graph.anonymous(&format!("/{}/linear/Conv", transit.replace('.', "/")), &shape, true);
         } else {
             graph.named(&format!("{transit}.linear"), &shape, false);
         }
@@ -54,11 +45,7 @@ fn head(graph: &mut Graph, width: usize) {
             graph.anonymous(&format!("{node}/conv1/Conv"), &[width, width, 3, 3], true);
             graph.anonymous(&format!("{node}/conv2/Conv"), &[width, width, 3, 3], true);
             if block == 0 {
-                graph.anonymous(
-                    &format!("{node}/shortcut/shortcut.0/Conv"),
-                    &[width, width, 1, 1],
-                    true,
-                );
+                graph.anonymous(&format!("{node}/shortcut/shortcut.0/Conv"), &[width, width, 1, 1], true);
             }
         }
     }
@@ -69,21 +56,9 @@ fn dense_layer(graph: &mut Graph, name: &str, width: usize, sizes: &Speaker) {
     graph.batch_norm(&format!("{name}.nonlinear1.batchnorm"), width);
     let node = format!("/{}/linear1/Conv", name.replace('.', "/"));
     graph.anonymous(&node, &[sizes.bottleneck, width, 1], true);
-    graph.named(
-        &format!("{name}.cam_layer.linear_local"),
-        &[sizes.growth, sizes.bottleneck, 3],
-        false,
-    );
-    graph.named(
-        &format!("{name}.cam_layer.linear1"),
-        &[sizes.cam, sizes.bottleneck, 1],
-        true,
-    );
-    graph.named(
-        &format!("{name}.cam_layer.linear2"),
-        &[sizes.growth, sizes.cam, 1],
-        true,
-    );
+    graph.named(&format!("{name}.cam_layer.linear_local"), &[sizes.growth, sizes.bottleneck, 3], false);
+    graph.named(&format!("{name}.cam_layer.linear1"), &[sizes.cam, sizes.bottleneck, 1], true);
+    graph.named(&format!("{name}.cam_layer.linear2"), &[sizes.growth, sizes.cam, 1], true);
 }
 
 #[derive(Default)]
@@ -101,11 +76,7 @@ impl Graph {
             self.tensors.bias(name, shape[0]);
             weights.push(format!("{name}.bias"));
         }
-        self.nodes.push(Node::new(
-            "Conv",
-            format!("/{}/Conv", name.replace('.', "/")),
-            weights,
-        ));
+        self.nodes.push(Node::new("Conv", format!("/{}/Conv", name.replace('.', "/")), weights));
     }
 
     /// A convolution that took in the batch norm behind it, and lost its names.
@@ -131,10 +102,8 @@ impl Graph {
     }
 
     fn statistics(&mut self, name: &str, width: usize) {
-        self.tensors
-            .add(format!("{name}.running_mean"), &[width], 0.0, 0.02);
-        self.tensors
-            .add(format!("{name}.running_var"), &[width], 1.0, 0.05);
+        self.tensors.add(format!("{name}.running_mean"), &[width], 0.0, 0.02);
+        self.tensors.add(format!("{name}.running_var"), &[width], 1.0, 0.05);
     }
 
     /// The norm without weights at the end; its scale and shift are constants.
@@ -142,20 +111,14 @@ impl Graph {
         let name = "xvector.dense.nonlinear.batchnorm";
         let node = format!("/{}", name.replace('.', "/"));
         self.statistics(name, VOICE);
-        self.nodes
-            .push(Node::constant(format!("{node}/Constant"), VOICE, 1.0));
-        self.nodes
-            .push(Node::constant(format!("{node}/Constant_1"), VOICE, 0.0));
+        self.nodes.push(Node::constant(format!("{node}/Constant"), VOICE, 1.0));
+        self.nodes.push(Node::constant(format!("{node}/Constant_1"), VOICE, 0.0));
         let inputs = [
             format!("{node}/Constant_output_0"),
             format!("{node}/Constant_1_output_0"),
             format!("{name}.running_mean"),
             format!("{name}.running_var"),
         ];
-        self.nodes.push(Node::new(
-            "BatchNormalization",
-            format!("{node}/BatchNormalization"),
-            inputs,
-        ));
+        self.nodes.push(Node::new("BatchNormalization", format!("{node}/BatchNormalization"), inputs));
     }
 }

@@ -23,12 +23,7 @@ impl Tensors {
     /// Any tensor.
     pub(crate) fn add(&mut self, name: impl Into<String>, shape: &[usize], mean: f32, spread: f32) {
         let (name, shape) = (name.into(), shape.to_vec());
-        self.0.push(Tensor {
-            name,
-            shape,
-            mean,
-            spread,
-        });
+        self.0.push(Tensor { name, shape, mean, spread });
     }
 
     /// A matrix or a convolution kernel that keeps the magnitude of what passes through it.
@@ -57,12 +52,7 @@ impl Tensors {
     /// A weight-normalised convolution in the new naming; each row of it has norm `gain`.
     pub(crate) fn normed(&mut self, name: &str, shape: &[usize], width: usize, gain: f32) {
         self.bias(name, width);
-        self.add(
-            format!("{name}.parametrizations.weight.original0"),
-            &[shape[0], 1, 1],
-            gain,
-            0.02 * gain,
-        );
+        self.add(format!("{name}.parametrizations.weight.original0"), &[shape[0], 1, 1], gain, 0.02 * gain);
         self.weight(format!("{name}.parametrizations.weight.original1"), shape);
     }
 }

@@ -12,9 +12,8 @@ use zip::{CompressionMethod, ZipWriter};
 /// Writes `tensors` as float32 in an archive with folder `root`.
 pub(crate) fn write(path: &Path, root: &str, tensors: &Tensors, seed: u64) -> Result<()> {
     let mut zip = ZipWriter::new(BufWriter::new(File::create(path)?));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .with_alignment(64);
+    let options =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
     let small = [
         ("data.pkl", pickle(tensors)),
         (".format_version", b"1".to_vec()),

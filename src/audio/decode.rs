@@ -61,10 +61,7 @@ impl Clip {
                 *sum /= count;
             }
         }
-        Audio {
-            samples,
-            sample_rate: self.sample_rate,
-        }
+        Audio { samples, sample_rate: self.sample_rate }
     }
 }
 
@@ -74,17 +71,11 @@ impl Clip {
 pub fn open(path: &Path) -> Result<Clip> {
     let name = format!("`{}`", path.display());
     let file = File::open(path).map_err(|e| Error::input(format!("cannot open {name}")).cause(e))?;
-    let kind = file
-        .metadata()
-        .map_err(|e| Error::input(format!("cannot open {name}")).cause(e))?;
+    let kind = file.metadata().map_err(|e| Error::input(format!("cannot open {name}")).cause(e))?;
     if kind.is_dir() {
         return Err(Error::input(format!("{name} is a folder, not a sound file")));
     }
-    if kind.is_file() {
-        decode(Box::new(file), &name)
-    } else {
-        decode(buffer(file, &name)?, &name)
-    }
+    if kind.is_file() { decode(Box::new(file), &name) } else { decode(buffer(file, &name)?, &name) }
 }
 
 /// Reads a sound file that is already in memory; see [`open`].
@@ -134,12 +125,7 @@ impl Reader {
     fn new(source: Box<dyn MediaSource>) -> Result<Self> {
         let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
         let format = symphonia::default::get_probe()
-            .probe(
-                &Hint::new(),
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|fault| Error::input(reason(&fault)))?;
         let (track, parameters) = sound_track(&*format)?;
         Ok(Self {
@@ -205,9 +191,7 @@ fn reason(fault: &Fault) -> String {
 fn sound_track(format: &dyn FormatReader) -> Result<(&Track, &AudioCodecParameters)> {
     let track = format.default_track(TrackType::Audio);
     let parameters = track.and_then(|track| track.codec_params.as_ref()?.audio());
-    track
-        .zip(parameters)
-        .ok_or_else(|| Error::input("it has no sound track"))
+    track.zip(parameters).ok_or_else(|| Error::input("it has no sound track"))
 }
 
 fn decoder(
@@ -216,12 +200,12 @@ fn decoder(
     parameters: &AudioCodecParameters,
 ) -> Result<Box<dyn AudioDecoder>> {
     let options = AudioDecoderOptions::default().gapless(!estimated(format, track));
-    symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &options)
-        .map_err(|fault| match parameters.codec {
+    symphonia::default::get_codecs().make_audio_decoder(parameters, &options).map_err(
+        |fault| match parameters.codec {
             CODEC_ID_OPUS => Error::input("its sound is coded with Opus"),
             _ => Error::input(reason(&fault)),
-        })
+        },
+    )
 }
 
 /// An MP3 without its encoder's tag has a length guessed from the first bit rate, after which a gapless decoder would
@@ -307,9 +291,7 @@ impl Taken {
             Some(format!("reading stopped after {:.3} s: {error}", seconds(frames)))
         } else if let Some(promised) = short {
             let (read, all) = (seconds(frames), seconds(promised));
-            Some(format!(
-                "parts are missing: {read:.3} s of {all:.3} s could be read"
-            ))
+            Some(format!("parts are missing: {read:.3} s of {all:.3} s could be read"))
         } else {
             (self.damaged > 0).then(|| format!("{} damaged packets were left out", self.damaged))
         }

@@ -35,19 +35,15 @@ pub fn wav(mut writer: impl Write, audio: &Audio) -> io::Result<()> {
 pub fn flac(mut writer: impl Write, audio: &Audio) -> io::Result<()> {
     let samples: Vec<i32> = audio.samples.iter().map(|&x| i32::from(pcm16(x))).collect();
     let failed = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
-    let config = flacenc::config::Encoder::default()
-        .into_verified()
-        .map_err(|(_, e)| failed(e.to_string()))?;
+    let config =
+        flacenc::config::Encoder::default().into_verified().map_err(|(_, e)| failed(e.to_string()))?;
     let rate = audio.sample_rate as usize;
     let source = flacenc::source::MemSource::from_samples(&samples, 1, BITS.into(), rate);
     let size = config.block_size;
     let mut stream =
         flacenc::encode_with_fixed_block_size(&config, source, size).map_err(|e| failed(e.to_string()))?;
     // A short last block does not count; if it did, readers would take the block size as variable.
-    stream
-        .stream_info_mut()
-        .set_block_sizes(size, size)
-        .map_err(|e| failed(e.to_string()))?;
+    stream.stream_info_mut().set_block_sizes(size, size).map_err(|e| failed(e.to_string()))?;
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|e| failed(e.to_string()))?;
     writer.write_all(sink.as_slice())?;
@@ -138,30 +134,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn steps(samples: &[i16]) -> Audio {
-        Audio {
-            samples: samples.iter().map(|&x| f32::from(x) / 32_768.0).collect(),
-            sample_rate: 24_000,
-        }
+        Audio { samples: samples.iter().map(|&x| f32::from(x) / 32_768.0).collect(), sample_rate: 24_000 }
     }
 
     #[test]
     fn samples_round_to_the_nearest_step_and_clamp() {
         let step = 1.0 / 32_768.0;
-        let values = [
-            0.0,
-            0.49 * step,
-            0.5 * step,
-            -0.5 * step,
-            1.0,
-            1.5,
-            -1.0,
-            -9.0,
-            f32::NAN,
-        ];
-        assert_eq!(
-            values.map(pcm16),
-            [0, 0, 1, -1, 32_767, 32_767, -32_768, -32_768, 0]
-        );
+        let values = [0.0, 0.49 * step, 0.5 * step, -0.5 * step, 1.0, 1.5, -1.0, -9.0, f32::NAN];
+        assert_eq!(values.map(pcm16), [0, 0, 1, -1, 32_767, 32_767, -32_768, -32_768, 0]);
     }
 
     #[test]
@@ -170,10 +150,7 @@ mod tests {
         wav(&mut bytes, &steps(&[0, 1, -1, 32_767, -32_768])).unwrap();
         let mut reader = hound::WavReader::new(bytes.as_slice()).unwrap();
         let spec = reader.spec();
-        assert_eq!(
-            (spec.channels, spec.sample_rate, spec.bits_per_sample),
-            (1, 24_000, 16)
-        );
+        assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, 24_000, 16));
         let samples: Vec<i16> = reader.samples().map(|x| x.unwrap()).collect();
         assert_eq!(samples, [0, 1, -1, 32_767, -32_768]);
     }
@@ -205,10 +182,7 @@ mod tests {
         }
         let failed = WavStream::new(Closed, 24_000).err().unwrap();
         assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(
-            flac(Closed, &steps(&[1])).unwrap_err().kind(),
-            io::ErrorKind::BrokenPipe
-        );
+        assert_eq!(flac(Closed, &steps(&[1])).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -49,10 +49,7 @@ impl Filterbank {
             let weights = inner.map(|&f| rising(f).min(falling(f)) * scale(edges)).collect();
             Filter { first, weights }
         };
-        Self {
-            filters: edges.windows(3).map(filter).collect(),
-            bins: bins.len(),
-        }
+        Self { filters: edges.windows(3).map(filter).collect(), bins: bins.len() }
     }
 
     /// Number of bands.
@@ -94,19 +91,11 @@ fn log_step() -> f64 {
 }
 
 fn slaney_mel(hz: f64) -> f64 {
-    if hz < KNEE_HZ {
-        hz * KNEE_MEL / KNEE_HZ
-    } else {
-        KNEE_MEL + (hz / KNEE_HZ).ln() / log_step()
-    }
+    if hz < KNEE_HZ { hz * KNEE_MEL / KNEE_HZ } else { KNEE_MEL + (hz / KNEE_HZ).ln() / log_step() }
 }
 
 fn slaney_hz(mel: f64) -> f64 {
-    if mel < KNEE_MEL {
-        mel * KNEE_HZ / KNEE_MEL
-    } else {
-        KNEE_HZ * (log_step() * (mel - KNEE_MEL)).exp()
-    }
+    if mel < KNEE_MEL { mel * KNEE_HZ / KNEE_MEL } else { KNEE_HZ * (log_step() * (mel - KNEE_MEL)).exp() }
 }
 
 #[cfg(test)]

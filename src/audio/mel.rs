@@ -13,19 +13,9 @@ struct Layout {
     mirror: usize,
 }
 
-const PROMPT: Layout = Layout {
-    sample_rate: 24_000,
-    frame: 1920,
-    hop: 480,
-    mirror: 720,
-};
+const PROMPT: Layout = Layout { sample_rate: 24_000, frame: 1920, hop: 480, mirror: 720 };
 
-const WHISPER: Layout = Layout {
-    sample_rate: 16_000,
-    frame: 400,
-    hop: 160,
-    mirror: 200,
-};
+const WHISPER: Layout = Layout { sample_rate: 16_000, frame: 400, hop: 160, mirror: 200 };
 
 /// The shortest voice prompt (s) that [`prompt_mel`] accepts, which is also enough for the speaker's features.
 pub const SHORTEST_PROMPT_SECONDS: f64 = (PROMPT.mirror + 1) as f64 / PROMPT.sample_rate as f64;
@@ -96,9 +86,7 @@ mod tests {
     use super::*;
 
     fn chirp(samples: usize) -> Vec<f32> {
-        (0..samples)
-            .map(|i| ((i * i) as f32 * 1e-4).sin() * 0.5)
-            .collect()
+        (0..samples).map(|i| ((i * i) as f32 * 1e-4).sin() * 0.5).collect()
     }
 
     #[test]
@@ -129,10 +117,7 @@ mod tests {
     #[test]
     fn whisper_range_is_eight_decades() {
         let mel = whisper_log_mel(&chirp(16_000), 80).unwrap();
-        let (low, high) = mel
-            .data
-            .iter()
-            .fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+        let (low, high) = mel.data.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
         assert!((high - low) <= 2.0 + 1e-6);
     }
 

@@ -57,11 +57,7 @@ pub struct Features {
 impl Features {
     /// A table of zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
-        Self {
-            data: vec![0.0; rows * columns],
-            rows,
-            columns,
-        }
+        Self { data: vec![0.0; rows * columns], rows, columns }
     }
 
     /// One row.
@@ -88,25 +84,15 @@ mod tests {
 
     #[test]
     fn too_little_sound_is_told_in_seconds() {
-        let audio = Audio {
-            samples: vec![0.0; 160],
-            sample_rate: 16_000,
-        };
+        let audio = Audio { samples: vec![0.0; 160], sample_rate: 16_000 };
         assert!(audio.require_seconds(0.01, "the clip").is_ok());
         let error = audio.require_seconds(0.5, "the clip").unwrap_err();
-        assert_eq!(
-            error.message,
-            "the clip is too short: it has 0.010 s, at least 0.500 s are needed"
-        );
+        assert_eq!(error.message, "the clip is too short: it has 0.010 s, at least 0.500 s are needed");
     }
 
     #[test]
     fn transposing_twice_changes_nothing() {
-        let table = Features {
-            data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            rows: 2,
-            columns: 3,
-        };
+        let table = Features { data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], rows: 2, columns: 3 };
         assert_eq!(table.transposed().data, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(table.transposed().transposed(), table);
         assert_eq!(table.row(1), [4.0, 5.0, 6.0]);

@@ -44,11 +44,7 @@ pub fn resampled_length(samples: usize, from_hz: u32, to_hz: u32) -> usize {
 }
 
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// Two rates without common divisor.
@@ -65,10 +61,7 @@ impl Ratio {
             return None;
         }
         let common = greatest_common_divisor(from_hz, to_hz);
-        Some(Self {
-            from: (from_hz / common) as usize,
-            to: (to_hz / common) as usize,
-        })
+        Some(Self { from: (from_hz / common) as usize, to: (to_hz / common) as usize })
     }
 
     fn output_length(self, samples: usize) -> usize {
@@ -119,12 +112,7 @@ impl Filters {
                 };
             }
         });
-        Self {
-            ratio,
-            taps,
-            first,
-            weights,
-        }
+        Self { ratio, taps, first, weights }
     }
 
     /// Computes the output samples from position `start` on.
@@ -201,12 +189,7 @@ mod tests {
 
     #[test]
     fn a_tone_stays_a_tone() {
-        for (from, to) in [
-            (44_100, 16_000),
-            (44_101, 16_000),
-            (192_000, 16_000),
-            (8_000, 24_000),
-        ] {
+        for (from, to) in [(44_100, 16_000), (44_101, 16_000), (192_000, 16_000), (8_000, 24_000)] {
             for kernel in [Kernel::Single, Kernel::Double] {
                 let output = resample(&tone(440.0, from, from as usize), from, to, kernel);
                 let expected = tone(440.0, to, to as usize);

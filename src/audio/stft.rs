@@ -77,8 +77,7 @@ impl Stft {
             *x *= w;
         }
         let done =
-            self.fft
-                .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.work);
+            self.fft.process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.work);
         debug_assert!(done.is_ok(), "the buffers come from the plan");
         for (power, bin) in scratch.power.iter_mut().zip(&scratch.spectrum) {
             *power = bin.norm_sqr();
@@ -123,19 +122,14 @@ mod tests {
 
     #[test]
     fn reflection_leaves_the_ends_single() {
-        assert_eq!(
-            reflect(&[1.0, 2.0, 3.0], 2, 16_000).unwrap(),
-            [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]
-        );
+        assert_eq!(reflect(&[1.0, 2.0, 3.0], 2, 16_000).unwrap(), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
         let error = reflect(&[1.0, 2.0], 2, 16_000).unwrap_err();
         assert!(error.message.contains("2 samples"), "{error}");
     }
 
     #[test]
     fn a_tone_fills_its_bin() {
-        let samples: Vec<f32> = (0..256)
-            .map(|i| (TAU * 5.0 * f64::from(i) / 64.0).cos() as f32)
-            .collect();
+        let samples: Vec<f32> = (0..256).map(|i| (TAU * 5.0 * f64::from(i) / 64.0).cos() as f32).collect();
         let stft = Stft::new(vec![1.0; 64], 32, 64);
         let rows = stft.rows(
             &samples,

@@ -31,10 +31,7 @@ pub fn interval(samples: &[f32]) -> (usize, usize) {
     let loud = |level: &f32| *level > -RANGE;
     let first = decibels.iter().position(loud).unwrap_or(0);
     let last = decibels.iter().rposition(loud).unwrap_or(0);
-    (
-        (first * HOP).min(samples.len()),
-        ((last + 1) * HOP).min(samples.len()),
-    )
+    ((first * HOP).min(samples.len()), ((last + 1) * HOP).min(samples.len()))
 }
 
 /// Level of each frame relative to the loudest (dB, at most 0); frames are centred on multiples of 128 samples.
@@ -42,18 +39,14 @@ pub fn interval(samples: &[f32]) -> (usize, usize) {
 /// Energies below 1e-10 count as 1e-10 (`librosa/effects.py: _signal_to_frame_nonsilent`).
 pub fn decibels(samples: &[f32]) -> Vec<f32> {
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
-    let blocks: Vec<f64> = samples
-        .chunks(HOP)
-        .map(|block| block.iter().map(square).sum())
-        .collect();
+    let blocks: Vec<f64> = samples.chunks(HOP).map(|block| block.iter().map(square).sum()).collect();
     let half = FRAME / HOP / 2;
     let energy = |frame: usize| {
         let span = frame.saturating_sub(half)..(frame + half).min(blocks.len());
         blocks[span].iter().sum::<f64>() / FRAME as f64
     };
-    let levels: Vec<f64> = (0..=samples.len() / HOP)
-        .map(|frame| 10.0 * energy(frame).max(1e-10).log10())
-        .collect();
+    let levels: Vec<f64> =
+        (0..=samples.len() / HOP).map(|frame| 10.0 * energy(frame).max(1e-10).log10()).collect();
     let loudest = levels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     levels.iter().map(|level| (level - loudest) as f32).collect()
 }

@@ -14,9 +14,7 @@ pub fn hamming(length: usize) -> Vec<f64> {
 
 /// Kaldi's povey window: the symmetric Hann window to the power 0.85.
 pub fn povey(length: usize) -> Vec<f64> {
-    raised_cosine(length, length.saturating_sub(1), 0.5)
-        .map(|w| w.powf(0.85))
-        .collect()
+    raised_cosine(length, length.saturating_sub(1), 0.5).map(|w| w.powf(0.85)).collect()
 }
 
 fn raised_cosine(length: usize, period: usize, offset: f64) -> impl Iterator<Item = f64> {

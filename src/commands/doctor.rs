@@ -49,11 +49,8 @@ struct Findings<'a> {
 fn inspect(context: &Context) -> Result<()> {
     let models = &context.settings.models;
     let checkpoint = Checkpoint::open(models);
-    let files = checkpoint
-        .as_ref()
-        .ok()
-        .and_then(|checkpoint| inventory::list(checkpoint).ok())
-        .unwrap_or_default();
+    let files =
+        checkpoint.as_ref().ok().and_then(|checkpoint| inventory::list(checkpoint).ok()).unwrap_or_default();
     let complete = checkpoint.and_then(|checkpoint| checkpoint.require_speech());
     let (memory_total, memory_available) = device::host_memory();
     let findings = Findings {
@@ -68,9 +65,7 @@ fn inspect(context: &Context) -> Result<()> {
         files,
     };
     if context.printer.is_json() {
-        context
-            .printer
-            .data(&serde_json::to_string(&findings).unwrap_or_default());
+        context.printer.data(&serde_json::to_string(&findings).unwrap_or_default());
     } else {
         show(&findings, &context.printer);
     }
@@ -78,25 +73,12 @@ fn inspect(context: &Context) -> Result<()> {
 }
 
 fn show(findings: &Findings<'_>, printer: &Printer) {
-    let cuda = if findings.cuda {
-        "with CUDA"
-    } else {
-        "without CUDA"
-    };
+    let cuda = if findings.cuda { "with CUDA" } else { "without CUDA" };
     let line = |name: &str, value: String| printer.data(&format!("{name:<10} {value}"));
     line("version", format!("{} ({cuda})", findings.version));
     line("device", findings.device.clone());
     for gpu in &findings.gpus {
-        line(
-            "gpu",
-            format!(
-                "{} {}: {} of {} free",
-                gpu.index,
-                gpu.name,
-                bytes(gpu.free),
-                bytes(gpu.total)
-            ),
-        );
+        line("gpu", format!("{} {}: {} of {} free", gpu.index, gpu.name, bytes(gpu.free), bytes(gpu.total)));
     }
     let (available, total) = (bytes(findings.memory_available), bytes(findings.memory_total));
     line("memory", format!("{available} of {total} available"));
@@ -119,22 +101,15 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
 fn compare(folder: &Path, stage: Option<&str>, context: &Context) -> Result<()> {
     let printer = &context.printer;
     if !printer.is_json() {
-        printer.data(&format!(
-            "{:<14} {:<58} {:>11} {:>11}",
-            "stage", "case", "max |Δ|", "tolerance"
-        ));
+        printer.data(&format!("{:<14} {:<58} {:>11} {:>11}", "stage", "case", "max |Δ|", "tolerance"));
     }
-    let rows = golden::run(folder, &context.settings.models, stage, &mut |row| {
-        show_row(row, printer)
-    })?;
+    let rows = golden::run(folder, &context.settings.models, stage, &mut |row| show_row(row, printer))?;
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (ok, failed, skipped) = (count(Status::Ok), count(Status::Failed), count(Status::Skipped));
     let summary = format!("{ok} ok, {failed} failed, {skipped} skipped");
     if failed > 0 {
-        return Err(
-            Error::new(Kind::Inference, format!("golden cases differ: {summary}"))
-                .hint("the rows marked ✗ say which; `--stage NAME` runs one stage alone"),
-        );
+        return Err(Error::new(Kind::Inference, format!("golden cases differ: {summary}"))
+            .hint("the rows marked ✗ say which; `--stage NAME` runs one stage alone"));
     }
     if ok == 0 {
         return Err(Error::input(format!("no golden case was run: {summary}")));
@@ -158,13 +133,6 @@ fn show_row(row: &Row, printer: &Printer) {
         (_, "exact") => format!("{:>11} {:>11}", row.delta, "exact"),
         _ => format!("{:>11.2e} {:>11.2e}", row.delta, row.tolerance),
     };
-    let note = row
-        .note
-        .as_ref()
-        .map(|note| format!("  {note}"))
-        .unwrap_or_default();
-    printer.data(&format!(
-        "{:<14} {:<58} {figures} {mark}{note}",
-        row.stage, row.case
-    ));
+    let note = row.note.as_ref().map(|note| format!("  {note}")).unwrap_or_default();
+    printer.data(&format!("{:<14} {:<58} {figures} {mark}{note}", row.stage, row.case));
 }

@@ -51,20 +51,13 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut failed = 0;
     for (number, job) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
-            context.printer.note(&format!(
-                "[{}/{}] {}",
-                number + 1,
-                jobs.len(),
-                job.input.display()
-            ));
+            context.printer.note(&format!("[{}/{}] {}", number + 1, jobs.len(), job.input.display()));
         }
         match args.one(job, &edits, &transcript, &mut session, context) {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;
-                context
-                    .printer
-                    .error(&error.context(format!("`{}` failed", job.input.display())));
+                context.printer.error(&error.context(format!("`{}` failed", job.input.display())));
             }
             Ok(()) => {}
         }
@@ -83,10 +76,8 @@ impl Args {
     /// All recordings with their outputs, checked before anything is loaded.
     fn jobs(&self, edits: &[Edit], context: &Context) -> Result<Vec<Job<'_>>> {
         if self.output.is_some() && self.inputs.len() > 1 {
-            return Err(
-                Error::usage("`-o` takes the result of one recording, not of several")
-                    .hint("give a folder with `--out-dir`"),
-            );
+            return Err(Error::usage("`-o` takes the result of one recording, not of several")
+                .hint("give a folder with `--out-dir`"));
         }
         let mut taken = BTreeSet::new();
         let mut job = |input| {
@@ -125,9 +116,9 @@ impl Args {
     fn check_steps(&self, edits: &[Edit], output: &Output) -> Result<()> {
         match output {
             _ if !self.keep_steps => Ok(()),
-            Output::Stdout(_) => Err(Error::usage(
-                "`--keep-steps` needs a file in `-o` to put the steps beside",
-            )),
+            Output::Stdout(_) => {
+                Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside"))
+            }
             Output::File(path, format) => {
                 let last = usize::from(self.repeat) * edits.len();
                 let all = (0..self.repeat).flat_map(|_| edits);
@@ -181,9 +172,7 @@ fn summary(all: usize, failed: usize, context: &Context) -> Result<()> {
             context.printer.note(&format!("{all} recordings edited"));
             Ok(())
         }
-        _ => Err(
-            Error::new(Kind::Partial, format!("{failed} of {all} recordings failed"))
-                .hint("the messages above say why; the others are done"),
-        ),
+        _ => Err(Error::new(Kind::Partial, format!("{failed} of {all} recordings failed"))
+            .hint("the messages above say why; the others are done")),
     }
 }

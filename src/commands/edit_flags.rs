@@ -23,10 +23,7 @@ impl EditFlags {
                 "give `--emotion`, `--style`, `--speed`, `--paralinguistic`, `--denoise` or `--vad`, or several of them",
             ));
         }
-        self.0
-            .iter()
-            .map(|(kind, value)| Edit::parse(kind, value.as_deref()))
-            .collect()
+        self.0.iter().map(|(kind, value)| Edit::parse(kind, value.as_deref())).collect()
     }
 }
 
@@ -47,13 +44,7 @@ impl FromArgMatches for EditFlags {
             let kind = flag.get_id().as_str();
             let values = matches.get_many::<String>(kind).into_iter().flatten();
             for (index, value) in matches.indices_of(kind).into_iter().flatten().zip(values) {
-                found.push((
-                    index,
-                    (
-                        kind.to_string(),
-                        Some(value.clone()).filter(|value| value != GIVEN),
-                    ),
-                ));
+                found.push((index, (kind.to_string(), Some(value.clone()).filter(|value| value != GIVEN))));
             }
         }
         found.sort_by_key(|(index, _)| *index);
@@ -69,17 +60,9 @@ impl FromArgMatches for EditFlags {
 fn flags() -> [Arg; 6] {
     let flag = |kind: &'static str| Arg::new(kind).long(kind).help_heading(HEADING);
     let valued = |kind, name, values: &[&'static str]| {
-        flag(kind)
-            .value_name(name)
-            .action(ArgAction::Append)
-            .value_parser(possible(values))
+        flag(kind).value_name(name).action(ArgAction::Append).value_parser(possible(values))
     };
-    let bare = |kind| {
-        flag(kind)
-            .action(ArgAction::Append)
-            .num_args(0)
-            .default_missing_value(GIVEN)
-    };
+    let bare = |kind| flag(kind).action(ArgAction::Append).num_args(0).default_missing_value(GIVEN);
     [
         valued("emotion", "EMOTION", EMOTIONS).help("Speak with this emotion; `remove` takes emotion away"),
         valued("style", "STYLE", STYLES).help("Speak in this style; `remove` takes any style away"),
@@ -112,9 +95,7 @@ mod tests {
     fn edits(line: &str) -> Result<Vec<String>> {
         let command = EditFlags::augment_args(Command::new("edit"));
         let words = std::iter::once("edit").chain(line.split_terminator(';'));
-        let matches = command
-            .try_get_matches_from(words)
-            .map_err(|e| Error::usage(e.to_string()))?;
+        let matches = command.try_get_matches_from(words).map_err(|e| Error::usage(e.to_string()))?;
         let flags = EditFlags::from_arg_matches(&matches).map_err(|e| Error::usage(e.to_string()))?;
         Ok(flags.edits()?.iter().map(ToString::to_string).collect())
     }
@@ -135,12 +116,6 @@ mod tests {
     fn at_least_one_is_needed_and_values_are_checked() {
         assert!(edits("").unwrap_err().message.contains("no edit"));
         assert!(edits("--emotion;hapy").unwrap_err().message.contains("happy"));
-        assert!(
-            edits("--paralinguistic;So [Laugh] it is")
-                .unwrap_err()
-                .hint
-                .unwrap()
-                .contains("[Laughter]")
-        );
+        assert!(edits("--paralinguistic;So [Laugh] it is").unwrap_err().hint.unwrap().contains("[Laughter]"));
     }
 }

@@ -11,11 +11,7 @@ const MAX_TEXT: u64 = 1 << 20;
 
 /// Reads a recording, from stdin when `path` is `-`; says what is wrong with a damaged one that can still be read.
 pub fn recording(path: &Path, printer: &Printer) -> Result<Audio> {
-    let clip = if path == Path::new("-") {
-        decode::read_pipe(stdin()?)?
-    } else {
-        decode::open(path)?
-    };
+    let clip = if path == Path::new("-") { decode::read_pipe(stdin()?)? } else { decode::open(path)? };
     if let Some(warning) = &clip.warning {
         printer.warning(&format!("`{}`: {warning}", path.display()));
     }
@@ -24,11 +20,7 @@ pub fn recording(path: &Path, printer: &Printer) -> Result<Audio> {
 
 /// A text argument: itself, or stdin when it is `-`; never empty.
 pub fn text(argument: &str, what: &str) -> Result<String> {
-    let text = if argument == "-" {
-        read_text(stdin()?, "stdin")?
-    } else {
-        argument.to_string()
-    };
+    let text = if argument == "-" { read_text(stdin()?, "stdin")? } else { argument.to_string() };
     let text = text.strip_suffix('\n').unwrap_or(&text).to_string();
     if text.trim().is_empty() {
         return Err(Error::input(format!("{what} is empty")));
@@ -39,9 +31,7 @@ pub fn text(argument: &str, what: &str) -> Result<String> {
 fn read_text(from: impl Read, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
     let fail = |why: &dyn std::fmt::Display| Error::input(format!("cannot read `{name}`")).cause(why);
-    from.take(MAX_TEXT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| fail(&e))?;
+    from.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
     if bytes.len() as u64 > MAX_TEXT {
         return Err(fail(&"it holds more than 1 MiB of text"));
     }

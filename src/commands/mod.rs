@@ -27,12 +27,7 @@ use std::process::ExitCode;
 ///
 /// Results go to files, or to stdout with `-o -`; everything else that is said goes to stderr.
 #[derive(Debug, Parser)]
-#[command(
-    name = "stepaudio",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "stepaudio", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
@@ -67,31 +62,13 @@ enum Command {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "STEPAUDIO_MODELS",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "DIR", env = "STEPAUDIO_MODELS", hide_env_values = true)]
     models: Option<PathBuf>,
     /// Where to run: `auto`, `cpu`, `cuda` or `cuda:N`
-    #[arg(
-        long,
-        global = true,
-        value_name = "DEVICE",
-        env = "STEPAUDIO_DEVICE",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "DEVICE", env = "STEPAUDIO_DEVICE", hide_env_values = true)]
     device: Option<DeviceChoice>,
     /// How to keep the language model's weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`
-    #[arg(
-        long,
-        global = true,
-        value_name = "DTYPE",
-        env = "STEPAUDIO_DTYPE",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "DTYPE", env = "STEPAUDIO_DTYPE", hide_env_values = true)]
     dtype: Option<Precision>,
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
@@ -129,11 +106,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = &cli.global;
     let printer = Printer::new(global.json, global.quiet, global.verbose, global.color);
-    let crashed = |_| {
-        Err(Error::internal("this is a defect of stepaudio")
-            .hint("please report what you ran")
-            .into())
-    };
+    let crashed =
+        |_| Err(Error::internal("this is a defect of stepaudio").hint("please report what you ran").into());
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&cli, &printer))).unwrap_or_else(crashed);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,11 +125,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         return Ok(());
     }
     let settings = Settings::resolve(&cli.global)?;
-    let context = Context {
-        settings,
-        printer: printer.clone(),
-        interrupt: Interrupt::listen()?,
-    };
+    let context = Context { settings, printer: printer.clone(), interrupt: Interrupt::listen()? };
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
@@ -168,10 +138,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
 fn known(error: anyhow::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
-        Err(other) => other
-            .chain()
-            .skip(1)
-            .fold(Error::internal(other.to_string()), Error::cause),
+        Err(other) => other.chain().skip(1).fold(Error::internal(other.to_string()), Error::cause),
     }
 }
 

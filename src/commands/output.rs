@@ -45,20 +45,13 @@ impl Output {
 }
 
 fn format_of(path: &Path) -> Result<AudioFormat> {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
         "wav" | "wave" => Ok(AudioFormat::Wav),
         "flac" => Ok(AudioFormat::Flac),
         "pcm" | "raw" => Ok(AudioFormat::Pcm),
-        _ => Err(Error::usage(format!(
-            "cannot tell the format of `{}` from its name",
-            path.display()
-        ))
-        .hint("end the name in `.wav`, `.flac` or `.pcm`, or give `--format`")),
+        _ => Err(Error::usage(format!("cannot tell the format of `{}` from its name", path.display()))
+            .hint("end the name in `.wav`, `.flac` or `.pcm`, or give `--format`")),
     }
 }
 
@@ -87,22 +80,13 @@ pub fn write_audio(path: &Path, format: AudioFormat, audio: &Audio, force: bool)
 pub fn write_whole(path: &Path, force: bool, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let fail = |why: io::Error| Error::input(format!("cannot write `{}`", path.display())).cause(why);
     let mut part = part_file(path)?;
-    fill(part.as_file_mut())
-        .and_then(|()| part.as_file().sync_all())
-        .map_err(fail)?;
-    let kept = if force {
-        part.persist(path)
-    } else {
-        part.persist_noclobber(path)
-    };
+    fill(part.as_file_mut()).and_then(|()| part.as_file().sync_all()).map_err(fail)?;
+    let kept = if force { part.persist(path) } else { part.persist_noclobber(path) };
     kept.map(drop).map_err(|e| fail(e.error))
 }
 
 fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |why: String| {
         Error::input(format!("cannot write `{}`", path.display()))
             .cause(why)
@@ -117,13 +101,7 @@ fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
         .suffix(".part")
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(|error| {
-            fail(format!(
-                "no file can be made in `{}`: {}",
-                folder.display(),
-                error.kind()
-            ))
-        })
+        .map_err(|error| fail(format!("no file can be made in `{}`: {}", folder.display(), error.kind())))
 }
 
 #[cfg(test)]
@@ -139,23 +117,14 @@ mod tests {
     #[test]
     fn the_name_gives_the_format() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, format) in [
-            ("a.wav", AudioFormat::Wav),
-            ("b.FLAC", AudioFormat::Flac),
-            ("c.pcm", AudioFormat::Pcm),
-        ] {
+        for (name, format) in
+            [("a.wav", AudioFormat::Wav), ("b.FLAC", AudioFormat::Flac), ("c.pcm", AudioFormat::Pcm)]
+        {
             let path = dir.path().join(name);
-            assert_eq!(
-                Output::resolve(&path, None, false).unwrap(),
-                Output::File(path, format)
-            );
+            assert_eq!(Output::resolve(&path, None, false).unwrap(), Output::File(path, format));
         }
         assert_eq!(problem(&dir.path().join("d.mp3")).kind, Kind::Usage);
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            0,
-            "a check leaves nothing behind"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a check leaves nothing behind");
     }
 
     #[test]
@@ -174,12 +143,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_found_early() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(
-            problem(&dir.path().join("no/a.wav"))
-                .hint
-                .unwrap()
-                .contains("folder")
-        );
+        assert!(problem(&dir.path().join("no/a.wav")).hint.unwrap().contains("folder"));
     }
 
     #[test]

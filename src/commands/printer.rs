@@ -43,13 +43,7 @@ impl Printer {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self {
-            json,
-            quiet,
-            verbose,
-            color,
-            terminal,
-        }
+        Self { json, quiet, verbose, color, terminal }
     }
 
     /// Whether results are wanted as JSON.
@@ -93,11 +87,7 @@ impl Printer {
 
     /// Shows an error: what failed, why, and what helps.
     pub fn error(&self, error: &Error) {
-        self.talk(&format!(
-            "{} {}",
-            self.paint(AnsiColor::Red, "error:"),
-            error.message
-        ));
+        self.talk(&format!("{} {}", self.paint(AnsiColor::Red, "error:"), error.message));
         for cause in &error.causes {
             self.talk(&format!("  {} {cause}", self.paint(AnsiColor::Red, "cause:")));
         }
@@ -212,8 +202,7 @@ impl Progress {
     fn finish(&mut self, stage: Stage, seconds: f64) {
         let mark = self.printer.paint(AnsiColor::Green, "✓");
         self.clear();
-        self.printer
-            .talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
+        self.printer.talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
     }
 
     fn suspended(&self, tell: impl FnOnce(&Printer)) {
@@ -279,11 +268,7 @@ pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let power = (count.max(1).ilog2() / 10).min(4) as usize;
     let value = count as f64 / 1024f64.powi(power as i32);
-    if power == 0 {
-        format!("{count} B")
-    } else {
-        format!("{value:.1} {}", UNITS[power])
-    }
+    if power == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[power]) }
 }
 
 #[cfg(test)]

@@ -65,13 +65,7 @@ impl Settings {
             None => user_folder("XDG_DATA_HOME", ".local/share")?.join("models"),
         };
         let seed = global.seed.or(file.seed).unwrap_or(0);
-        Ok(Self {
-            models,
-            device,
-            precision,
-            seed,
-            cache: user_folder("XDG_CACHE_HOME", ".cache")?,
-        })
+        Ok(Self { models, device, precision, seed, cache: user_folder("XDG_CACHE_HOME", ".cache")? })
     }
 }
 

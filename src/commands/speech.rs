@@ -74,10 +74,8 @@ impl SpeechArgs {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
         if matches!(output, Output::Stdout(_)) && self.retries > 0 {
-            return Err(
-                Error::usage("`--retries` cannot take back what `-o -` already wrote")
-                    .hint("give a file to `-o`"),
-            );
+            return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
+                .hint("give a file to `-o`"));
         }
         Ok(output)
     }
@@ -218,11 +216,7 @@ fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
         Output::File(path, _) => path.display().to_string(),
     };
     reply.steps.iter().for_each(|step| warn(step, context));
-    let real_time_factor = if last.seconds > 0.0 {
-        elapsed / last.seconds
-    } else {
-        0.0
-    };
+    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
     let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
     let delivered = Delivered {
         path: &path,
@@ -237,31 +231,21 @@ fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
         steps: &reply.steps,
     };
     let sound = duration(last.seconds);
-    let text = format!(
-        "{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)",
-        duration(elapsed)
-    );
+    let text =
+        format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
     context.printer.result(&delivered, &text);
 }
 
 /// Says what may be wrong with a result that is not an error.
 fn warn(report: &SpeechReport, context: &Context) {
-    let what = report
-        .edit
-        .as_ref()
-        .map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
-    let retry = format!(
-        "try another seed, for example `--seed {}`, or `--retries 3`",
-        report.seed.wrapping_add(1)
-    );
+    let what =
+        report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+    let retry =
+        format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
-        context
-            .printer
-            .warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
+        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context
-            .printer
-            .warning(&format!("{what} repeats itself at its end; {retry}"));
+        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
     }
 }

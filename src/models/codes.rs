@@ -24,13 +24,7 @@ pub const CODES: u32 = LINGUISTIC_CODES + SEMANTIC_CODES;
 const PADDING_ROW: i64 = LINGUISTIC_CODES as i64;
 
 /// What an unfinished group is filled up with, by slot.
-const FILL: [i64; GROUP] = [
-    0,
-    0,
-    LINGUISTIC_CODES as i64,
-    LINGUISTIC_CODES as i64,
-    LINGUISTIC_CODES as i64,
-];
+const FILL: [i64; GROUP] = [0, 0, LINGUISTIC_CODES as i64, LINGUISTIC_CODES as i64, LINGUISTIC_CODES as i64];
 
 /// The number of whole groups in two streams of these lengths; what is left over is dropped.
 pub fn groups(linguistic: usize, semantic: usize) -> usize {
@@ -39,11 +33,7 @@ pub fn groups(linguistic: usize, semantic: usize) -> usize {
 
 /// The mixed codes (numbers N of `<audio_N>`) that may stand `position` codes after the start.
 pub fn slot(position: usize) -> Range<u32> {
-    if position % GROUP < LINGUISTIC_PER_GROUP {
-        0..LINGUISTIC_CODES
-    } else {
-        LINGUISTIC_CODES..CODES
-    }
+    if position % GROUP < LINGUISTIC_PER_GROUP { 0..LINGUISTIC_CODES } else { LINGUISTIC_CODES..CODES }
 }
 
 /// Mixes the streams of one clip: two linguistic codes, then three semantic ones moved up by [`LINGUISTIC_CODES`].
@@ -52,9 +42,7 @@ pub fn slot(position: usize) -> Range<u32> {
 pub fn interleave(linguistic: &[u32], semantic: &[u32]) -> Result<Vec<u32>> {
     check("linguistic", linguistic, LINGUISTIC_CODES)?;
     check("semantic", semantic, SEMANTIC_CODES)?;
-    let groups = linguistic
-        .chunks_exact(LINGUISTIC_PER_GROUP)
-        .zip(semantic.chunks_exact(SEMANTIC_PER_GROUP));
+    let groups = linguistic.chunks_exact(LINGUISTIC_PER_GROUP).zip(semantic.chunks_exact(SEMANTIC_PER_GROUP));
     Ok(groups
         .flat_map(|(first, second)| {
             let moved = second.iter().map(|code| code + LINGUISTIC_CODES);
@@ -72,10 +60,8 @@ pub fn split(mixed: &[u32]) -> Result<(Vec<u32>, Vec<u32>)> {
     for (position, &code) in whole.iter().enumerate() {
         let slot = slot(position);
         if !slot.contains(&code) {
-            let message = format!(
-                "audio code {code} at position {position} is outside {}..{}",
-                slot.start, slot.end
-            );
+            let message =
+                format!("audio code {code} at position {position} is outside {}..{}", slot.start, slot.end);
             return Err(Error::inference(message));
         }
         if slot.start == 0 {
@@ -92,13 +78,9 @@ pub fn split(mixed: &[u32]) -> Result<(Vec<u32>, Vec<u32>)> {
 /// An id that is no audio word in use is an inference error.
 pub fn from_ids(ids: &[u32], audio_base: u32) -> Result<Vec<u32>> {
     let code = |&id: &u32| {
-        id.checked_sub(audio_base)
-            .filter(|&code| code < CODES)
-            .ok_or_else(|| {
-                Error::inference(format!(
-                    "the language model produced token {id}, which is no audio"
-                ))
-            })
+        id.checked_sub(audio_base).filter(|&code| code < CODES).ok_or_else(|| {
+            Error::inference(format!("the language model produced token {id}, which is no audio"))
+        })
     };
     ids.iter().map(code).collect()
 }
@@ -119,9 +101,7 @@ pub fn rows<T: Copy + Into<i64>>(mixed: &[T]) -> Result<Vec<[i64; 2]>> {
             *slot = code.into();
         }
         if let Some(code) = slots.iter().find(|&&code| code >= i64::from(CODES)) {
-            return Err(Error::inference(format!(
-                "audio code {code} is outside 0..{CODES}"
-            )));
+            return Err(Error::inference(format!("audio code {code} is outside 0..{CODES}")));
         }
         let [a, b, c, d, e] = slots;
         rows.extend([[a, c + 1], [b, d + 1], [PADDING_ROW, e + 1]]);
@@ -147,10 +127,10 @@ pub fn ends_in_loop(mixed: &[u32]) -> bool {
 fn check(stream: &str, codes: &[u32], size: u32) -> Result<()> {
     match codes.iter().find(|&&code| code >= size) {
         None => Ok(()),
-        Some(code) => Err(Error::model(format!(
-            "the {stream} tokenizer gave code {code}, outside 0..{size}"
-        ))
-        .hint("its codebook does not belong to this model")),
+        Some(code) => {
+            Err(Error::model(format!("the {stream} tokenizer gave code {code}, outside 0..{size}"))
+                .hint("its codebook does not belong to this model"))
+        }
     }
 }
 
@@ -161,10 +141,7 @@ mod tests {
 
     #[test]
     fn surplus_codes_are_dropped() {
-        assert_eq!(
-            interleave(&[1, 2, 3], &[4, 5, 6, 7]).unwrap(),
-            [1, 2, 1028, 1029, 1030]
-        );
+        assert_eq!(interleave(&[1, 2, 3], &[4, 5, 6, 7]).unwrap(), [1, 2, 1028, 1029, 1030]);
         assert!(interleave(&[1], &[4, 5, 6]).unwrap().is_empty());
         assert_eq!(groups(5, 8), 2);
     }
@@ -179,10 +156,7 @@ mod tests {
     fn split_refuses_a_wrong_slot_and_drops_a_torn_group() {
         assert!(split(&[1, 1024, 1024, 1024, 1024]).is_err());
         assert!(split(&[1, 2, 3, 1024, 1024]).is_err());
-        assert_eq!(
-            split(&[1, 2, 1024, 1025, 1026, 7]).unwrap(),
-            (vec![1, 2], vec![0, 1, 2])
-        );
+        assert_eq!(split(&[1, 2, 1024, 1025, 1026, 7]).unwrap(), (vec![1, 2], vec![0, 1, 2]));
     }
 
     #[test]
@@ -195,10 +169,7 @@ mod tests {
     #[test]
     fn a_torn_group_becomes_three_rows() {
         assert_eq!(rows(&[7u32]).unwrap(), [[7, 1025], [0, 1025], [1024, 1025]]);
-        assert_eq!(
-            rows(&[7u32, 8, 2000]).unwrap(),
-            [[7, 2001], [8, 1025], [1024, 1025]]
-        );
+        assert_eq!(rows(&[7u32, 8, 2000]).unwrap(), [[7, 2001], [8, 1025], [1024, 1025]]);
     }
 
     #[test]

@@ -34,10 +34,7 @@ pub struct SemanticTokenizer {
 
 impl SemanticTokenizer {
     /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the encoders take what a weight reader returns"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "the encoders take what a weight reader returns")]
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let conv1 = conv(&vb.pp("encoders.conv1"))?;
         let conv2 = conv(&vb.pp("encoders.conv2"))?;
@@ -50,17 +47,7 @@ impl SemanticTokenizer {
         let squares = codebook.sqr()?.sum_keepdim(0)?;
         let bands = conv1.weight().dim(1)?;
         let (device, dtype) = (vb.device().clone(), vb.dtype());
-        Ok(Self {
-            conv1,
-            conv2,
-            positions,
-            blocks,
-            codebook,
-            squares,
-            bands,
-            device,
-            dtype,
-        })
+        Ok(Self { conv1, conv2, positions, blocks, codebook, squares, bands, device, dtype })
     }
 
     /// The codes of trimmed 16 kHz sound, 25 per second; pieces of 30 s are encoded apart from each other.
@@ -93,11 +80,7 @@ impl SemanticTokenizer {
         }
         let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
         let distances = self.distances(&mel, trace)?.to_dtype(DType::F32)?;
-        distances
-            .to_vec2::<f32>()?
-            .iter()
-            .map(|row| nearest(row))
-            .collect()
+        distances.to_vec2::<f32>()?.iter().map(|row| nearest(row)).collect()
     }
 
     fn distances(
@@ -115,11 +98,7 @@ impl SemanticTokenizer {
             x = block.forward(&x, n, trace)?;
             trace(format_args!("block{n}"), &x);
         }
-        let length = x
-            .sqr()?
-            .sum_keepdim(D::Minus1)?
-            .sqrt()?
-            .clamp(1e-12, f64::INFINITY)?;
+        let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.clamp(1e-12, f64::INFINITY)?;
         let x = x.broadcast_div(&length)?;
         trace(format_args!("normalised"), &x);
         // |x|² - 2 x·e + |e|² in the order of the exported graph, so that near ties round as they do there.
@@ -203,10 +182,7 @@ impl Affine {
     fn new(vb: &VarBuilder<'_>, node: &str) -> Result<Self> {
         let weight = vb.get_unchecked(&format!("{node}/MatMul.weight"))?;
         let bias = format!("{node}/Add.bias");
-        let bias = vb
-            .contains_tensor(&bias)
-            .then(|| vb.get_unchecked(&bias))
-            .transpose()?;
+        let bias = vb.contains_tensor(&bias).then(|| vb.get_unchecked(&bias)).transpose()?;
         Ok(Self { weight, bias })
     }
 
@@ -222,11 +198,7 @@ impl Affine {
 fn conv(vb: &VarBuilder<'_>) -> Result<Conv1d> {
     let weight = vb.get_unchecked("weight")?.contiguous()?;
     let bias = vb.get_unchecked("bias")?;
-    let config = Conv1dConfig {
-        padding: weight.dim(2)? / 2,
-        stride: 2,
-        ..Default::default()
-    };
+    let config = Conv1dConfig { padding: weight.dim(2)? / 2, stride: 2, ..Default::default() };
     Ok(Conv1d::new(weight, Some(bias), config))
 }
 
@@ -235,17 +207,11 @@ fn heads(vb: &VarBuilder<'_>, width: usize) -> Result<usize> {
     if !vb.contains_tensor(name) {
         return Ok((width / HEAD_SIZE).max(1));
     }
-    let value = vb
-        .get_unchecked(name)?
-        .to_dtype(DType::F64)?
-        .flatten_all()?
-        .to_vec1::<f64>()?;
+    let value = vb.get_unchecked(name)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
     match value.as_slice() {
         [heads] if *heads >= 1.0 && width.is_multiple_of(*heads as usize) => Ok(*heads as usize),
-        other => Err(
-            Error::model("the semantic tokenizer has an unusable number of attention heads")
-                .cause(format!("`{name}` is {other:?} for a width of {width}")),
-        ),
+        other => Err(Error::model("the semantic tokenizer has an unusable number of attention heads")
+            .cause(format!("`{name}` is {other:?} for a width of {width}"))),
     }
 }
 
@@ -258,9 +224,7 @@ fn nearest(distances: &[f32]) -> Result<u32> {
     let mut best = (0, f32::INFINITY);
     for (index, &distance) in distances.iter().enumerate() {
         if distance.is_nan() {
-            return Err(Error::inference(
-                "the semantic tokenizer computed no number for a frame",
-            ));
+            return Err(Error::inference("the semantic tokenizer computed no number for a frame"));
         }
         if distance < best.1 {
             best = (index as u32, distance);

@@ -28,10 +28,7 @@ pub struct SpeakerEncoder {
 
 impl SpeakerEncoder {
     /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the encoders take what a weight reader returns"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "the encoders take what a weight reader returns")]
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let tdnn = vb.pp("/xvector/tdnn/linear/Conv");
         let count = probe(|n| vb.contains_tensor(&format!("/xvector/transit{n}/linear/Conv.weight")));
@@ -63,11 +60,8 @@ impl SpeakerEncoder {
     ) -> Result<Tensor> {
         let frames = features.dim(0)?;
         if frames < FEWEST_FRAMES {
-            return Err(
-                Error::input("the voice sample is too short to recognise a speaker").cause(format!(
-                    "{frames} frames of 25 ms, {FEWEST_FRAMES} are the minimum"
-                )),
-            );
+            return Err(Error::input("the voice sample is too short to recognise a speaker")
+                .cause(format!("{frames} frames of 25 ms, {FEWEST_FRAMES} are the minimum")));
         }
         let features = features.to_device(&self.device)?.to_dtype(self.dtype)?;
         Ok(self.embedding(&features, trace)?)
@@ -143,18 +137,11 @@ struct Residual {
 impl Residual {
     fn new(vb: &VarBuilder<'_>, node: &str) -> Result<Self> {
         let shortcut = vb.pp(format!("{node}/shortcut/shortcut.0/Conv"));
-        let shortcut = shortcut
-            .contains_tensor("weight")
-            .then(|| Picture::new(&shortcut, 2))
-            .transpose()?;
+        let shortcut = shortcut.contains_tensor("weight").then(|| Picture::new(&shortcut, 2)).transpose()?;
         let stride = if shortcut.is_some() { 2 } else { 1 };
         let conv1 = Picture::new(&vb.pp(format!("{node}/conv1/Conv")), stride)?;
         let conv2 = Picture::new(&vb.pp(format!("{node}/conv2/Conv")), 1)?;
-        Ok(Self {
-            conv1,
-            conv2,
-            shortcut,
-        })
+        Ok(Self { conv1, conv2, shortcut })
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -184,15 +171,9 @@ impl Picture {
     fn new(vb: &VarBuilder<'_>, stride: usize) -> Result<Self> {
         let weight = vb.get_unchecked("weight")?.permute((3, 2, 1, 0))?.contiguous()?; // [kt, kf, in, out]
         let height = weight.dim(1)?;
-        let taps = (0..weight.dim(0)?)
-            .map(|j| weight.get(j)?.flatten(0, 1))
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Self {
-            taps,
-            bias: vb.get_unchecked("bias")?,
-            height,
-            stride,
-        })
+        let taps =
+            (0..weight.dim(0)?).map(|j| weight.get(j)?.flatten(0, 1)).collect::<candle_core::Result<_>>()?;
+        Ok(Self { taps, bias: vb.get_unchecked("bias")?, height, stride })
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -203,14 +184,10 @@ impl Picture {
         let x = x.pad_with_zeros(1, width / 2, width / 2)?;
         let x = x.pad_with_zeros(0, height / 2, height / 2 + stride - 1)?;
         let shifted = |i| {
-            let every = x
-                .narrow(0, i, rows * stride)?
-                .reshape((rows, stride, columns, channels))?;
+            let every = x.narrow(0, i, rows * stride)?.reshape((rows, stride, columns, channels))?;
             every.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
         };
-        let shifted = (0..height)
-            .map(shifted)
-            .collect::<candle_core::Result<Vec<_>>>()?;
+        let shifted = (0..height).map(shifted).collect::<candle_core::Result<Vec<_>>>()?;
         let x = Tensor::cat(&shifted, 2)?.flatten(0, 1)?; // [rows * columns, taps * in]
         let count = rows * columns + 1 - width;
         let mut y = x.narrow(0, 0, count)?.matmul(&self.taps[0])?;
@@ -235,17 +212,12 @@ impl Stage {
     fn new(vb: &VarBuilder<'_>, b: usize) -> Result<Self> {
         let count = probe(|n| vb.contains_tensor(&format!("/xvector/block{b}/tdnnd{n}/linear1/Conv.weight")));
         let dilation = if b == 1 { 1 } else { 2 };
-        let layers = (1..=count)
-            .map(|n| DenseLayer::new(vb, b, n, dilation))
-            .collect::<Result<_>>()?;
+        let layers = (1..=count).map(|n| DenseLayer::new(vb, b, n, dilation)).collect::<Result<_>>()?;
         let transit = vb.pp(format!("/xvector/transit{b}/linear/Conv"));
         Ok(Self {
             layers,
             norm: BatchNorm::new(&vb.pp(format!("xvector.transit{b}.nonlinear.batchnorm")))?,
-            bias: transit
-                .contains_tensor("bias")
-                .then(|| column(&transit))
-                .transpose()?,
+            bias: transit.contains_tensor("bias").then(|| column(&transit)).transpose()?,
             transit: matrix(&transit)?,
         })
     }
@@ -333,10 +305,7 @@ impl BatchNorm {
         let get = |name: &str| vb.get_unchecked_dtype(name, DType::F32)?.unsqueeze(1);
         let scale = (get("weight")? / (get("running_var")? + 1e-5)?.sqrt()?)?;
         let shift = (get("bias")? - (get("running_mean")? * &scale)?)?;
-        Ok(Self {
-            scale: scale.to_dtype(vb.dtype())?,
-            shift: shift.to_dtype(vb.dtype())?,
-        })
+        Ok(Self { scale: scale.to_dtype(vb.dtype())?, shift: shift.to_dtype(vb.dtype())? })
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -371,17 +340,9 @@ pub(crate) fn over_time(segments: &Tensor, frames: usize) -> candle_core::Result
 
 fn conv1d(vb: &VarBuilder<'_>, stride: usize, dilation: usize) -> Result<Conv1d> {
     let weight = vb.get_unchecked("weight")?.contiguous()?;
-    let bias = vb
-        .contains_tensor("bias")
-        .then(|| vb.get_unchecked("bias"))
-        .transpose()?;
+    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
     let padding = weight.dim(2)? / 2 * dilation;
-    let config = Conv1dConfig {
-        padding,
-        stride,
-        dilation,
-        ..Default::default()
-    };
+    let config = Conv1dConfig { padding, stride, dilation, ..Default::default() };
     Ok(Conv1d::new(weight, bias, config))
 }
 
@@ -422,28 +383,17 @@ mod tests {
     fn a_picture_convolution_strides_frequency_only() {
         let rand = |shape: &[usize]| Tensor::rand(-1f32, 1.0, shape, &Device::Cpu).unwrap();
         for (frequencies, kernel, stride) in [(8, 3, 1), (8, 3, 2), (7, 3, 2), (7, 1, 2), (1, 3, 1)] {
-            let (x, weight, bias) = (
-                rand(&[frequencies, 6, 2]),
-                rand(&[5, 2, kernel, kernel]),
-                rand(&[5]),
-            );
+            let (x, weight, bias) = (rand(&[frequencies, 6, 2]), rand(&[5, 2, kernel, kernel]), rand(&[5]));
             let named = [("weight".into(), weight.clone()), ("bias".into(), bias.clone())];
             let vb = VarBuilder::from_tensors(named.into(), DType::F32, &Device::Cpu);
             let ours = Picture::new(&vb, stride).unwrap().forward(&x).unwrap();
             let plain = x.permute((2, 0, 1)).unwrap().unsqueeze(0).unwrap();
-            let plain = plain
-                .conv2d(&weight, kernel / 2, 1, 1, 1)
-                .unwrap()
-                .squeeze(0)
-                .unwrap();
+            let plain = plain.conv2d(&weight, kernel / 2, 1, 1, 1).unwrap().squeeze(0).unwrap();
             let kept = Tensor::arange_step(0u32, frequencies as u32, stride as u32, &Device::Cpu).unwrap();
             let plain = plain.index_select(&kept, 1).unwrap().permute((1, 2, 0)).unwrap();
             let plain = plain.broadcast_add(&bias).unwrap();
             let difference = (ours - plain).unwrap().abs().unwrap().max_all().unwrap();
-            assert!(
-                difference.to_scalar::<f32>().unwrap() < 1e-5,
-                "{frequencies} {kernel} {stride}"
-            );
+            assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{frequencies} {kernel} {stride}");
         }
     }
 }

@@ -47,11 +47,7 @@ impl<'a> Synthesizer<'a> {
             vocoder: VocoderStream::new(self.vocoder, config.cached_frames),
             waiting: Vec::new(),
             lookahead: groups(self.flow.lookahead()),
-            chunks: config
-                .chunk_rows
-                .iter()
-                .map(|&rows| groups(rows).max(1))
-                .collect(),
+            chunks: config.chunk_rows.iter().map(|&rows| groups(rows).max(1)).collect(),
             started: false,
         })
     }
@@ -68,10 +64,7 @@ pub struct StreamConfig {
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self {
-            chunk_rows: vec![15, 24, 48],
-            cached_frames: CACHED_FRAMES,
-        }
+        Self { chunk_rows: vec![15, 24, 48], cached_frames: CACHED_FRAMES }
     }
 }
 
@@ -116,11 +109,7 @@ impl Stream<'_> {
             self.start(noise, watch)?;
         }
         let rest = std::mem::take(&mut self.waiting);
-        let rest = if rest.is_empty() {
-            Vec::new()
-        } else {
-            codes::rows(&rest)?
-        };
+        let rest = if rest.is_empty() { Vec::new() } else { codes::rows(&rest)? };
         self.speak(&rest, true, noise, watch)
     }
 
@@ -129,11 +118,7 @@ impl Stream<'_> {
         match self.take(self.lookahead) {
             Some(ahead) => {
                 self.started = true;
-                let rows = if ahead.is_empty() {
-                    Vec::new()
-                } else {
-                    codes::rows(&ahead)?
-                };
+                let rows = if ahead.is_empty() { Vec::new() } else { codes::rows(&ahead)? };
                 self.speak(&rows, false, noise, watch)
             }
             None => Ok(Vec::new()),
@@ -199,17 +184,12 @@ mod tests {
         }
 
         fn synthesizer(&self) -> Synthesizer<'_> {
-            Synthesizer {
-                flow: &self.flow,
-                vocoder: &self.vocoder,
-            }
+            Synthesizer { flow: &self.flow, vocoder: &self.vocoder }
         }
 
         fn stream(&self) -> Stream<'_> {
             let config = StreamConfig::default();
-            self.synthesizer()
-                .stream(self.voice(), self.noise(), &config)
-                .unwrap()
+            self.synthesizer().stream(self.voice(), self.noise(), &config).unwrap()
         }
 
         fn voice(&self) -> VoicePrompt {
@@ -231,9 +211,7 @@ mod tests {
     }
 
     fn mixed(count: usize) -> Vec<u32> {
-        (0..count)
-            .map(|i| codes::slot(i).start + i as u32 * 37 % 1024)
-            .collect()
+        (0..count).map(|i| codes::slot(i).start + i as u32 * 37 % 1024).collect()
     }
 
     fn go(_: usize) -> ControlFlow<()> {
@@ -241,13 +219,8 @@ mod tests {
     }
 
     fn whole(networks: &Networks, codes: &[u32], watch: Watch<'_>) -> Result<Vec<f32>> {
-        let noise = Randomness {
-            flow: &networks.noise(),
-            vocoder: &mut silence,
-        };
-        networks
-            .synthesizer()
-            .synthesize(&networks.voice(), codes, noise, watch)
+        let noise = Randomness { flow: &networks.noise(), vocoder: &mut silence };
+        networks.synthesizer().synthesize(&networks.voice(), codes, noise, watch)
     }
 
     #[test]
@@ -287,17 +260,8 @@ mod tests {
     #[test]
     fn a_stream_may_end_before_it_begins() {
         let networks = Networks::new();
-        assert!(
-            networks
-                .stream()
-                .finish(&[], &mut silence, &mut go)
-                .unwrap()
-                .is_empty()
-        );
-        let few = networks
-            .stream()
-            .finish(&mixed(2), &mut silence, &mut go)
-            .unwrap();
+        assert!(networks.stream().finish(&[], &mut silence, &mut go).unwrap().is_empty());
+        let few = networks.stream().finish(&mixed(2), &mut silence, &mut go).unwrap();
         assert_eq!(few.len(), networks.samples(3));
     }
 
@@ -305,10 +269,7 @@ mod tests {
     fn stops_and_refuses_like_the_flow() {
         let networks = Networks::new();
         let mut stop = |_| ControlFlow::Break(());
-        assert_eq!(
-            whole(&networks, &mixed(5), &mut stop).unwrap_err(),
-            Error::interrupted()
-        );
+        assert_eq!(whole(&networks, &mixed(5), &mut stop).unwrap_err(), Error::interrupted());
         assert!(whole(&networks, &[], &mut go).is_err());
         assert!(whole(&networks, &[9999], &mut go).is_err());
         let stopped = networks.stream().finish(&mixed(9), &mut silence, &mut stop);

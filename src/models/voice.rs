@@ -43,24 +43,13 @@ impl Listener {
         let mut samples = recording.samples.clone();
         level::cap_peak(&mut samples);
         let mixed = self.codes(&samples, recording.sample_rate)?;
-        let spectrum = mel::prompt_mel(&resample(
-            &samples,
-            recording.sample_rate,
-            SPEAKING_RATE,
-            Kernel::Single,
-        ))?;
+        let spectrum =
+            mel::prompt_mel(&resample(&samples, recording.sample_rate, SPEAKING_RATE, Kernel::Single))?;
         let spectrum = Tensor::from_vec(spectrum.data, (spectrum.rows, spectrum.columns), device)?;
-        let speaker = self.speaker.embed(&resample(
-            &samples,
-            recording.sample_rate,
-            LISTENING_RATE,
-            Kernel::Single,
-        ))?;
+        let speaker =
+            self.speaker.embed(&resample(&samples, recording.sample_rate, LISTENING_RATE, Kernel::Single))?;
         let rows = codes::rows(&mixed)?;
-        Ok(Voice {
-            prompt: VoicePrompt::new(rows, &spectrum, &speaker)?,
-            mixed,
-        })
+        Ok(Voice { prompt: VoicePrompt::new(rows, &spectrum, &speaker)?, mixed })
     }
 
     /// Mixed codes of the part of a peak-capped recording that is not silent.
@@ -68,10 +57,7 @@ impl Listener {
         let mut samples = resample(samples, sample_rate, LISTENING_RATE, Kernel::Double);
         level::normalise_energy(&mut samples);
         let samples = trim::trim(&samples);
-        let mixed = codes::interleave(
-            &self.linguistic.encode(&samples)?,
-            &self.semantic.encode(&samples)?,
-        )?;
+        let mixed = codes::interleave(&self.linguistic.encode(&samples)?, &self.semantic.encode(&samples)?)?;
         if mixed.is_empty() {
             return Err(Error::input("the recording is too short").hint("use one of 3 to 30 seconds"));
         }

@@ -68,9 +68,7 @@ fn cuda(number: Option<usize>) -> Result<Device> {
             .hint("use `--device cpu`, or `--device auto` to fall back by itself")
     };
     if !has_cuda() {
-        return Err(unavailable(
-            "this build has no CUDA support (built without `--features cuda`)".into(),
-        ));
+        return Err(unavailable("this build has no CUDA support (built without `--features cuda`)".into()));
     }
     let number = number.unwrap_or_else(emptiest_gpu);
     // The CUDA driver is loaded by name at run time, and cudarc panics when it is not installed.
@@ -110,22 +108,13 @@ pub fn gpus() -> Vec<Gpu> {
         let device = nvml.device_by_index(index).ok()?;
         let memory = device.memory_info().ok()?;
         let name = device.name().unwrap_or_else(|_| "unknown GPU".into());
-        Some(Gpu {
-            index: index as usize,
-            name,
-            free: memory.free,
-            used: memory.used,
-            total: memory.total,
-        })
+        Some(Gpu { index: index as usize, name, free: memory.free, used: memory.used, total: memory.total })
     };
     (0..count).filter_map(read).collect()
 }
 
 fn emptiest_gpu() -> usize {
-    gpus()
-        .into_iter()
-        .max_by_key(|gpu| gpu.free)
-        .map_or(0, |gpu| gpu.index)
+    gpus().into_iter().max_by_key(|gpu| gpu.free).map_or(0, |gpu| gpu.index)
 }
 
 /// A short name of an open device, such as `cpu` or `cuda:0`.

@@ -18,9 +18,7 @@ pub struct Engine {
 impl Engine {
     /// Checks that the checkpoint is complete; loads nothing.
     pub fn open(settings: &ModelSettings) -> Result<Self> {
-        Ok(Self {
-            models: Models::find(settings)?,
-        })
+        Ok(Self { models: Models::find(settings)? })
     }
 
     /// Answers one task.
@@ -37,19 +35,13 @@ impl Engine {
             reports.push(step.report);
         }
         let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
-        Ok(Reply {
-            audio,
-            steps: reports,
-            stages,
-        })
+        Ok(Reply { audio, steps: reports, stages })
     }
 
     fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<Spoken> {
         check_recording(&task.reference, run)?;
         let models = run.load(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| {
-            models.listener.voice(&task.reference, &models.device)
-        })?;
+        let voice = run.stage(Stage::Voice, |_| models.listener.voice(&task.reference, &models.device))?;
         let name = speaker_name(task);
         let prompt = Prompt::Clone {
             speaker: &name,
@@ -67,16 +59,9 @@ impl Engine {
         let mut transcript = task.transcript.as_str();
         let mut done: Vec<Spoken> = Vec::with_capacity(total);
         for (edit, number) in task.steps().zip(1..) {
-            run.tell(Event::Step {
-                number,
-                total,
-                edit: edit.clone(),
-            })?;
+            run.tell(Event::Step { number, total, edit: edit.clone() })?;
             let stream = task.speech.stream && number == total;
-            let options = SpeechOptions {
-                stream,
-                ..task.speech.clone()
-            };
+            let options = SpeechOptions { stream, ..task.speech.clone() };
             let recording = done.last().map_or(&task.recording, |step| &step.audio);
             let step = self.edit_once(recording, edit, transcript, &options, run)?;
             if let Edit::Paralinguistic(text) = edit {
@@ -84,11 +69,7 @@ impl Engine {
             }
             if task.keep_steps && number < total {
                 let audio = step.audio.clone();
-                run.tell(Event::Intermediate {
-                    number,
-                    edit: edit.clone(),
-                    audio,
-                })?;
+                run.tell(Event::Intermediate { number, edit: edit.clone(), audio })?;
             }
             done.push(step);
         }
@@ -106,10 +87,7 @@ impl Engine {
         let models = run.load(&mut self.models)?;
         let voice = run.stage(Stage::Voice, |_| models.listener.voice(recording, &models.device))?;
         let instruction = edit.instruction(transcript);
-        let prompt = Prompt::Edit {
-            instruction: &instruction,
-            audio: &voice.mixed,
-        };
+        let prompt = Prompt::Edit { instruction: &instruction, audio: &voice.mixed };
         let mut spoken = speak(models, &prompt, &voice, options, run)?;
         spoken.report.edit = Some(edit.clone());
         Ok(spoken)

@@ -21,9 +21,7 @@ pub struct Session {
 impl Session {
     /// Checks that tasks can run; loads nothing.
     pub fn open(settings: &ModelSettings) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::open(settings)?,
-        })
+        Ok(Self { engine: Engine::open(settings)? })
     }
 
     /// Runs one task; `watch` sees its progress and may stop it.

@@ -56,10 +56,7 @@ pub struct Loaded {
 impl Loaded {
     /// Codes to samples.
     pub fn synthesizer(&self) -> Synthesizer<'_> {
-        Synthesizer {
-            flow: &self.flow,
-            vocoder: &self.vocoder,
-        }
+        Synthesizer { flow: &self.flow, vocoder: &self.vocoder }
     }
 }
 
@@ -69,12 +66,7 @@ impl Models {
         let checkpoint = Checkpoint::open(&settings.models)?;
         checkpoint.require_speech()?;
         let device = settings.device.open()?;
-        Ok(Self {
-            settings: settings.clone(),
-            checkpoint,
-            device,
-            loaded: None,
-        })
+        Ok(Self { settings: settings.clone(), checkpoint, device, loaded: None })
     }
 
     /// The models, if they are loaded.
@@ -97,11 +89,7 @@ impl Models {
         let mut done = 0;
         let mut step = |watch: &mut Watch<'_>| {
             done += 1;
-            proceed(watch(Event::Advanced {
-                stage: Stage::Load,
-                done,
-                total: Some(PARTS),
-            }))
+            proceed(watch(Event::Advanced { stage: Stage::Load, done, total: Some(PARTS) }))
         };
         let tokenizer = checkpoint.tokenizer()?;
         step(watch)?;
@@ -117,19 +105,8 @@ impl Models {
         step(watch)?;
         let vocoder = checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?;
         step(watch)?;
-        let listener = Listener {
-            linguistic,
-            semantic,
-            speaker,
-        };
-        Ok(Loaded {
-            device: device.clone(),
-            tokenizer,
-            listener,
-            llm,
-            flow,
-            vocoder,
-        })
+        let listener = Listener { linguistic, semantic, speaker };
+        Ok(Loaded { device: device.clone(), tokenizer, listener, llm, flow, vocoder })
     }
 
     fn llm(&self, watch: &mut Watch<'_>) -> Result<Model> {
@@ -147,12 +124,7 @@ impl Models {
                 let path = self.settings.quantised.join(format!("step1-{kind}.weights"));
                 let mut sources = safetensors::shards(&folder)?;
                 sources.push(self.checkpoint.path(File::LlmConfig)?);
-                let wanted = Wanted {
-                    path: &path,
-                    sources: &sources,
-                    kind,
-                    device: &self.device,
-                };
+                let wanted = Wanted { path: &path, sources: &sources, kind, device: &self.device };
                 quantised::open(&wanted, requests, &mut |event| watch(told(&event)))?
             }
             _ => Box::new(Direct::new(open()?, kind, &self.device)),
@@ -167,19 +139,13 @@ fn told(event: &quantised::Event) -> Event {
             Event::Note(format!("the kept quantised weights are made again: {why}"))
         }
         quantised::Event::NotKept(why) => Event::Note(format!("the quantised weights cannot be kept: {why}")),
-        quantised::Event::Quantised(done, total) => Event::Advanced {
-            stage: Stage::Quantise,
-            done: *done,
-            total: Some(*total),
-        },
+        quantised::Event::Quantised(done, total) => {
+            Event::Advanced { stage: Stage::Quantise, done: *done, total: Some(*total) }
+        }
     }
 }
 
 /// An interruption as an error.
 pub(super) fn proceed(flow: std::ops::ControlFlow<()>) -> Result<()> {
-    if flow.is_break() {
-        Err(Error::interrupted())
-    } else {
-        Ok(())
-    }
+    if flow.is_break() { Err(Error::interrupted()) } else { Ok(()) }
 }

@@ -16,10 +16,7 @@ pub(super) struct Run<'w, 'e> {
 impl<'w, 'e> Run<'w, 'e> {
     /// A task that begins.
     pub(super) fn new(watch: &'w mut Watch<'e>) -> Self {
-        Self {
-            watch,
-            stages: BTreeMap::new(),
-        }
+        Self { watch, stages: BTreeMap::new() }
     }
 
     /// Runs one stage and measures it; a stage that comes again adds to its time.

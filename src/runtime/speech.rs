@@ -34,17 +34,8 @@ pub(super) fn speak(
     run: &mut Run<'_, '_>,
 ) -> Result<Spoken> {
     let ids = prompt.ids(&models.tokenizer, options.layout);
-    let speech = Speech {
-        models,
-        prompt: &ids,
-        voice,
-        options,
-    };
-    if options.stream {
-        speech.live(run)
-    } else {
-        speech.whole(run)
-    }
+    let speech = Speech { models, prompt: &ids, voice, options };
+    if options.stream { speech.live(run) } else { speech.whole(run) }
 }
 
 struct Speech<'a> {
@@ -66,35 +57,22 @@ impl<'a> Speech<'a> {
     fn generate_until_sound(&self, run: &mut Run<'_, '_>) -> Result<(Generation, u64)> {
         for attempt in 0..=self.options.retries {
             let seed = self.options.seed.wrapping_add(attempt.into());
-            let generation = run.stage(Stage::Generate, |run| {
-                self.generate(seed, &mut |ids| count(ids, run))
-            })?;
+            let generation =
+                run.stage(Stage::Generate, |run| self.generate(seed, &mut |ids| count(ids, run)))?;
             let problem = problem(&generation);
             if problem.is_none() || attempt == self.options.retries {
                 return Ok((generation, seed));
             }
-            let note = format!(
-                "the speech {}; trying seed {}",
-                problem.unwrap_or_default(),
-                seed.wrapping_add(1)
-            );
+            let note =
+                format!("the speech {}; trying seed {}", problem.unwrap_or_default(), seed.wrapping_add(1));
             run.tell(Event::Note(note))?;
         }
         Err(Error::internal("no attempt was made"))
     }
 
     fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
-        let SpeechOptions {
-            temperature,
-            top_k,
-            max_length,
-            ..
-        } = *self.options;
-        let sampling = Settings {
-            temperature,
-            top_k,
-            ..Settings::default()
-        };
+        let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
+        let sampling = Settings { temperature, top_k, ..Settings::default() };
         let options = generate::Options { sampling, max_length };
         let generator = Generator::new(&self.models.llm, Head::audio(&self.models.tokenizer))?;
         generator.generate(self.prompt, &options, &mut rng(seed, Draws::Sampler), watch)
@@ -103,20 +81,13 @@ impl<'a> Speech<'a> {
     fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
         let Loaded { flow, vocoder, .. } = self.models;
         let rows = codes::rows(mixed)?;
-        let noise = flow_noise(
-            self.models,
-            flow.frames(self.voice.prompt.rows.len() + rows.len()),
-        )?;
+        let noise = flow_noise(self.models, flow.frames(self.voice.prompt.rows.len() + rows.len()))?;
         let total = Some(flow.steps());
         let mel = run.stage(Stage::Flow, |run| {
             let mut done = 0;
             flow.sample(&self.voice.prompt, &rows, &noise, &mut |_| {
                 done += 1;
-                run.show(Event::Advanced {
-                    stage: Stage::Flow,
-                    done,
-                    total,
-                })
+                run.show(Event::Advanced { stage: Stage::Flow, done, total })
             })
         })?;
         run.stage(Stage::Vocoder, |_| {
@@ -158,25 +129,12 @@ struct LiveSound<'a> {
 
 impl<'a> LiveSound<'a> {
     fn start(speech: &Speech<'a>) -> Result<Self> {
-        let Speech {
-            models,
-            voice,
-            options,
-            ..
-        } = *speech;
+        let Speech { models, voice, options, .. } = *speech;
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
-        let stream = models
-            .synthesizer()
-            .stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
+        let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
         let rng = rng(options.seed, Draws::Vocoder);
-        Ok(Self {
-            stream,
-            rng,
-            audio_base: models.tokenizer.audio_base(),
-            heard: 0,
-            made: 0,
-        })
+        Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, made: 0 })
     }
 
     /// Takes the groups that became whole since the last call.
@@ -187,9 +145,7 @@ impl<'a> LiveSound<'a> {
         }
         let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
         self.heard = whole;
-        let samples = self
-            .stream
-            .push(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
+        let samples = self.stream.push(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
         send(samples, &mut self.made, run)
     }
 
@@ -197,9 +153,8 @@ impl<'a> LiveSound<'a> {
     fn finish(mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<usize> {
         let whole = ids.len() / codes::GROUP * codes::GROUP;
         let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
-        let samples = self
-            .stream
-            .finish(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
+        let samples =
+            self.stream.finish(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
         send(samples, &mut self.made, run)?;
         Ok(self.made)
     }
@@ -210,19 +165,12 @@ fn send(samples: Vec<f32>, made: &mut usize, run: &mut Run<'_, '_>) -> Result<()
     if samples.is_empty() {
         Ok(())
     } else {
-        run.tell(Event::Samples(Audio {
-            samples,
-            sample_rate: SPEAKING_RATE,
-        }))
+        run.tell(Event::Samples(Audio { samples, sample_rate: SPEAKING_RATE }))
     }
 }
 
 fn count(ids: &[u32], run: &mut Run<'_, '_>) -> ControlFlow<()> {
-    run.show(Event::Advanced {
-        stage: Stage::Generate,
-        done: ids.len(),
-        total: None,
-    })
+    run.show(Event::Advanced { stage: Stage::Generate, done: ids.len(), total: None })
 }
 
 /// The ids of the groups that are complete; none at all is an error.
@@ -238,10 +186,7 @@ fn whole_groups(ids: &[u32]) -> Result<&[u32]> {
 fn problem(generation: &Generation) -> Option<&'static str> {
     match generation {
         Generation { ids, .. } if ids.len() < codes::GROUP => Some("is empty"),
-        Generation {
-            ended: generate::Ended::MaxLength,
-            ..
-        } => Some("ran into the length limit"),
+        Generation { ended: generate::Ended::MaxLength, .. } => Some("ran into the length limit"),
         Generation { ids, .. } if codes::ends_in_loop(ids) => Some("repeats itself"),
         _ => None,
     }
@@ -260,13 +205,7 @@ fn spoken(generation: &Generation, seed: u64, made: usize, samples: Vec<f32>) ->
         ended,
         looped: codes::ends_in_loop(&generation.ids),
     };
-    Spoken {
-        audio: Audio {
-            samples,
-            sample_rate: SPEAKING_RATE,
-        },
-        report,
-    }
+    Spoken { audio: Audio { samples, sample_rate: SPEAKING_RATE }, report }
 }
 
 /// Random streams of one seed, so that no stage's draws depend on another's.
@@ -285,10 +224,5 @@ fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
 
 /// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
 fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
-    Ok(flow::noise(
-        &mut rng(0, Draws::Flow),
-        models.flow.channels(),
-        frames,
-        &models.device,
-    )?)
+    Ok(flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)?)
 }

@@ -22,10 +22,7 @@ fn makes_a_wav_of_the_length_that_it_reports() {
     let seconds = f64::from(wav.duration()) / 24_000.0;
     assert!((told["seconds"].as_f64().unwrap() - seconds).abs() < 1e-6);
     let groups = told["tokens"].as_u64().unwrap() / 5;
-    assert!(
-        (seconds - groups as f64 * 0.12).abs() < 1e-6,
-        "120 ms for each group of five tokens"
-    );
+    assert!((seconds - groups as f64 * 0.12).abs() < 1e-6, "120 ms for each group of five tokens");
     assert_eq!(home.files(), ["out.wav", "voice.wav"]);
 }
 
@@ -48,10 +45,7 @@ fn stdout_gets_the_same_length_in_pieces() {
     let whole = clone(&home, "New words.", &["-o", "out.pcm", "-q"]).succeeded();
     assert!(whole.stderr.is_empty(), "{}", whole.stderr);
     let streamed = clone(&home, "New words.", &["-o", "-", "--format", "pcm"]).succeeded();
-    assert_eq!(
-        streamed.stdout.len(),
-        fs::read(home.path("out.pcm")).unwrap().len()
-    );
+    assert_eq!(streamed.stdout.len(), fs::read(home.path("out.pcm")).unwrap().len());
 }
 
 #[test]
@@ -59,12 +53,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let home = Home::new();
     home.voice("voice.wav", 3.0);
     let args = [&["clone", "New words.", "--voice", "voice.wav", "-o", "-"], WORDS].concat();
-    let mut child = home
-        .command(&args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = home.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 4];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap(), &home).succeeded();
@@ -89,10 +78,7 @@ fn text_and_voice_come_from_stdin() {
         command.stdin(fs::File::open(input).unwrap());
         Ran::from(command.output().unwrap(), &home).succeeded();
     };
-    run(
-        &["clone", "-", "--voice", "voice.wav", "-o", "a.wav"],
-        &home.path("text.txt"),
-    );
+    run(&["clone", "-", "--voice", "voice.wav", "-o", "a.wav"], &home.path("text.txt"));
     run(&["clone", "New words.", "--voice", "-", "-o", "b.wav"], &voice);
     assert!(fs::read(home.path("a.wav")).unwrap() == fs::read(home.path("b.wav")).unwrap());
 }
@@ -110,86 +96,31 @@ fn errors_read_well() {
     let words = ["--voice-text", "x"];
     for (name, code, args) in [
         ("no voice text", 2, say("voice.wav", &["-o", "o.wav"])),
-        (
-            "an empty text",
-            3,
-            [&["clone", " ", "--voice", "voice.wav", "-o", "o.wav"], &words[..]].concat(),
-        ),
-        (
-            "an existing output",
-            2,
-            [say("voice.wav", &["-o", "there.wav"]), words.to_vec()].concat(),
-        ),
-        (
-            "an unknown format",
-            2,
-            [say("voice.wav", &["-o", "o.mp3"]), words.to_vec()].concat(),
-        ),
-        (
-            "a missing folder",
-            3,
-            [say("voice.wav", &["-o", "no/o.wav"]), words.to_vec()].concat(),
-        ),
-        (
-            "json and stdout",
-            2,
-            [say("voice.wav", &["-o", "-", "--json"]), words.to_vec()].concat(),
-        ),
-        (
-            "a missing voice",
-            3,
-            [say("gone.wav", &["-o", "o.wav"]), words.to_vec()].concat(),
-        ),
-        (
-            "a voice that is text",
-            3,
-            [say("text.wav", &["-o", "o.wav"]), words.to_vec()].concat(),
-        ),
-        (
-            "an empty voice",
-            3,
-            [say("empty.wav", &["-o", "o.wav"]), words.to_vec()].concat(),
-        ),
-        (
-            "a voice too short",
-            3,
-            [say("short.wav", &["-o", "o.wav"]), words.to_vec()].concat(),
-        ),
+        ("an empty text", 3, [&["clone", " ", "--voice", "voice.wav", "-o", "o.wav"], &words[..]].concat()),
+        ("an existing output", 2, [say("voice.wav", &["-o", "there.wav"]), words.to_vec()].concat()),
+        ("an unknown format", 2, [say("voice.wav", &["-o", "o.mp3"]), words.to_vec()].concat()),
+        ("a missing folder", 3, [say("voice.wav", &["-o", "no/o.wav"]), words.to_vec()].concat()),
+        ("json and stdout", 2, [say("voice.wav", &["-o", "-", "--json"]), words.to_vec()].concat()),
+        ("a missing voice", 3, [say("gone.wav", &["-o", "o.wav"]), words.to_vec()].concat()),
+        ("a voice that is text", 3, [say("text.wav", &["-o", "o.wav"]), words.to_vec()].concat()),
+        ("an empty voice", 3, [say("empty.wav", &["-o", "o.wav"]), words.to_vec()].concat()),
+        ("a voice too short", 3, [say("short.wav", &["-o", "o.wav"]), words.to_vec()].concat()),
         (
             "no models",
             4,
-            [
-                say("voice.wav", &["-o", "o.wav", "--models", "nowhere"]),
-                words.to_vec(),
-            ]
-            .concat(),
+            [say("voice.wav", &["-o", "o.wav", "--models", "nowhere"]), words.to_vec()].concat(),
         ),
-        (
-            "no gpu",
-            7,
-            [
-                say("voice.wav", &["-o", "o.wav", "--device", "cuda"]),
-                words.to_vec(),
-            ]
-            .concat(),
-        ),
+        ("no gpu", 7, [say("voice.wav", &["-o", "o.wav", "--device", "cuda"]), words.to_vec()].concat()),
         (
             "a full prompt",
             3,
-            [
-                say("voice.wav", &["-o", "o.wav", "--max-length", "20"]),
-                words.to_vec(),
-            ]
-            .concat(),
+            [say("voice.wav", &["-o", "o.wav", "--max-length", "20"]), words.to_vec()].concat(),
         ),
     ] {
         let ran = home.run(&args);
         assert_eq!(ran.code, code, "{name}: {}", ran.transcript());
         insta::assert_snapshot!(name, ran.transcript());
     }
-    assert_eq!(
-        home.files(),
-        ["empty.wav", "short.wav", "text.wav", "there.wav", "voice.wav"]
-    );
+    assert_eq!(home.files(), ["empty.wav", "short.wav", "text.wav", "there.wav", "voice.wav"]);
     assert_eq!(fs::read(home.path("there.wav")).unwrap(), b"precious");
 }

@@ -18,22 +18,13 @@ fn all_missing_files_are_listed_at_once() {
     let home = Home::new();
     let models = home.path("models/Step-Audio-EditX");
     fs::create_dir_all(&models).unwrap();
-    fs::copy(
-        miniature().join("Step-Audio-EditX/config.json"),
-        models.join("config.json"),
-    )
-    .unwrap();
+    fs::copy(miniature().join("Step-Audio-EditX/config.json"), models.join("config.json")).unwrap();
     let models = home.path("models");
     let ran = home.run(&["doctor", "--models", models.to_str().unwrap()]);
     assert_eq!(ran.code, 4, "{}", ran.transcript());
-    for file in [
-        "tokenizer.model",
-        "flow.pt",
-        "hift.pt",
-        "campplus.onnx",
-        "speech_tokenizer_v1.onnx",
-        "am.mvn",
-    ] {
+    for file in
+        ["tokenizer.model", "flow.pt", "hift.pt", "campplus.onnx", "speech_tokenizer_v1.onnx", "am.mvn"]
+    {
         assert!(ran.stderr.contains(file), "`{file}` is not in {}", ran.stderr);
     }
 }
@@ -42,21 +33,9 @@ fn all_missing_files_are_listed_at_once() {
 fn golden_cases_of_one_stage() {
     let home = Home::new();
     let golden = miniature().with_file_name("golden");
-    let ran = home
-        .run(&[
-            "doctor",
-            "--golden",
-            golden.to_str().unwrap(),
-            "--stage",
-            "text",
-            "--json",
-        ])
-        .succeeded();
-    let rows: Vec<serde_json::Value> = ran
-        .text()
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
-        .collect();
+    let ran =
+        home.run(&["doctor", "--golden", golden.to_str().unwrap(), "--stage", "text", "--json"]).succeeded();
+    let rows: Vec<serde_json::Value> = ran.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert!(rows.len() > 50 && rows.iter().all(|row| row["status"] != "failed"));
 }
 

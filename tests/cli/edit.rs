@@ -25,12 +25,8 @@ fn every_kind_of_edit_makes_sound() {
         ("sounds", vec!["--paralinguistic", "What [Laughter] it says."]),
     ] {
         let out = format!("{name}.wav");
-        let ran = edit(
-            &home,
-            &["in.wav"],
-            &[&flags[..], &words, &["-o", &out, "--json"]].concat(),
-        )
-        .succeeded();
+        let ran =
+            edit(&home, &["in.wav"], &[&flags[..], &words, &["-o", &out, "--json"]].concat()).succeeded();
         let wav = hound::WavReader::open(home.path(&out)).unwrap();
         assert!(
             (told(&ran)["seconds"].as_f64().unwrap() - f64::from(wav.duration()) / 24_000.0).abs() < 1e-6
@@ -54,35 +50,22 @@ fn a_chain_keeps_its_order_and_its_steps() {
         "out.wav",
     ];
     let ran = edit(&home, &["in.wav"], &[&flags[..], &["--json"]].concat()).succeeded();
-    assert_eq!(
-        home.files(),
-        ["in.wav", "out.1-denoise.wav", "out.2-emotion.wav", "out.wav"]
-    );
+    assert_eq!(home.files(), ["in.wav", "out.1-denoise.wav", "out.2-emotion.wav", "out.wav"]);
     let steps = told(&ran)["steps"].as_array().unwrap().clone();
     assert_eq!(steps.len(), 3);
     assert_eq!(steps[1]["edit"]["emotion"], "happy");
 
     let again = edit(&home, &["in.wav"], &["--denoise", "-o", "one.wav"]).succeeded();
     assert!(!again.stderr.contains("step 1"));
-    let first = hound::WavReader::open(home.path("out.1-denoise.wav"))
-        .unwrap()
-        .duration();
-    assert_eq!(
-        first,
-        hound::WavReader::open(home.path("one.wav")).unwrap().duration()
-    );
+    let first = hound::WavReader::open(home.path("out.1-denoise.wav")).unwrap().duration();
+    assert_eq!(first, hound::WavReader::open(home.path("one.wav")).unwrap().duration());
 }
 
 #[test]
 fn repeating_is_the_chain_again() {
     let home = Home::new();
     home.voice("in.wav", 2.0);
-    edit(
-        &home,
-        &["in.wav"],
-        &["--denoise", "--repeat", "2", "-o", "twice.wav"],
-    )
-    .succeeded();
+    edit(&home, &["in.wav"], &["--denoise", "--repeat", "2", "-o", "twice.wav"]).succeeded();
     edit(&home, &["in.wav"], &["--denoise", "--denoise", "-o", "both.wav"]).succeeded();
     assert!(fs::read(home.path("twice.wav")).unwrap() == fs::read(home.path("both.wav")).unwrap());
 }
@@ -94,11 +77,7 @@ fn a_bad_file_does_not_stop_the_others() {
     fs::write(home.path("b.wav"), "this is no sound").unwrap();
     home.voice("c.wav", 2.0);
     fs::create_dir(home.path("out")).unwrap();
-    let ran = edit(
-        &home,
-        &["a.wav", "b.wav", "c.wav"],
-        &["--denoise", "--out-dir", "out", "-q"],
-    );
+    let ran = edit(&home, &["a.wav", "b.wav", "c.wav"], &["--denoise", "--out-dir", "out", "-q"]);
     assert_eq!(ran.code, 10, "{}", ran.transcript());
     insta::assert_snapshot!(ran.transcript());
     assert!(
@@ -112,16 +91,7 @@ fn a_bad_file_does_not_stop_the_others() {
 fn a_cut_result_is_told_and_tried_again() {
     let home = Home::new();
     home.voice("in.wav", 2.0);
-    let prompt_and_little = [
-        "--denoise",
-        "-o",
-        "out.wav",
-        "--json",
-        "--max-length",
-        "400",
-        "--retries",
-        "1",
-    ];
+    let prompt_and_little = ["--denoise", "-o", "out.wav", "--json", "--max-length", "400", "--retries", "1"];
     let ran = edit(&home, &["in.wav"], &prompt_and_little);
     if ran.code == 3 {
         panic!("the prompt does not fit: {}", ran.transcript());
@@ -130,12 +100,7 @@ fn a_cut_result_is_told_and_tried_again() {
     let told = told(&ran);
     let tried = ran.stderr.contains("trying seed 1");
     assert_eq!(tried, told["seed"] == 1, "{}", ran.transcript());
-    assert_eq!(
-        told["ended"] == "max-length",
-        ran.stderr.contains("is cut"),
-        "{}",
-        ran.transcript()
-    );
+    assert_eq!(told["ended"] == "max-length", ran.stderr.contains("is cut"), "{}", ran.transcript());
 }
 
 #[test]
@@ -146,27 +111,11 @@ fn errors_read_well() {
     for (name, code, flags) in [
         ("no edit", 2, vec![]),
         ("a misspelt emotion", 2, vec!["--emotion", "hapy", "--text", "x"]),
-        (
-            "an unknown tag",
-            2,
-            vec!["--paralinguistic", "So [Cough] it is", "--text", "x"],
-        ),
-        (
-            "a misspelt tag",
-            2,
-            vec!["--paralinguistic", "So [Laughing] it is", "--text", "x"],
-        ),
+        ("an unknown tag", 2, vec!["--paralinguistic", "So [Cough] it is", "--text", "x"]),
+        ("a misspelt tag", 2, vec!["--paralinguistic", "So [Laughing] it is", "--text", "x"]),
         ("no text", 2, vec!["--emotion", "happy"]),
-        (
-            "a text with nothing in it",
-            3,
-            vec!["--emotion", "happy", "--text", " "],
-        ),
-        (
-            "retries on stdout",
-            2,
-            vec!["--denoise", "--retries", "2", "-o", "-"],
-        ),
+        ("a text with nothing in it", 3, vec!["--emotion", "happy", "--text", " "]),
+        ("retries on stdout", 2, vec!["--denoise", "--retries", "2", "-o", "-"]),
         ("steps on stdout", 2, vec!["--denoise", "--keep-steps", "-o", "-"]),
     ] {
         let place = if flags.contains(&"-o") { &[][..] } else { &out };

@@ -6,14 +6,8 @@ use crate::support::Home;
 fn help_of_every_command() {
     let home = Home::new();
     for command in ["", "clone", "edit", "doctor", "completions"] {
-        let args: Vec<&str> = [command, "--help"]
-            .into_iter()
-            .filter(|a| !a.is_empty())
-            .collect();
-        insta::assert_snapshot!(
-            format!("help {command}").trim(),
-            home.run(&args).succeeded().transcript()
-        );
+        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        insta::assert_snapshot!(format!("help {command}").trim(), home.run(&args).succeeded().transcript());
     }
 }
 

@@ -5,15 +5,8 @@ use stepaudio::runtime::golden::{self, Row, Status};
 
 fn check(stage: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let carried = rows(
-        &root.join("tests/data/golden"),
-        &root.join("tests/data/checkpoint"),
-        stage,
-    );
-    assert!(
-        WITH_RECORDINGS_ONLY.contains(&stage) || !carried.is_empty(),
-        "no golden case for `{stage}`"
-    );
+    let carried = rows(&root.join("tests/data/golden"), &root.join("tests/data/checkpoint"), stage);
+    assert!(WITH_RECORDINGS_ONLY.contains(&stage) || !carried.is_empty(), "no golden case for `{stage}`");
     let full = root.join("../shared/fixtures");
     if full.is_dir() {
         assert!(!rows(&full.join("golden"), &full.join("checkpoint"), stage).is_empty());

@@ -18,9 +18,7 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().expect("a temporary folder"),
-        }
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -57,12 +55,9 @@ impl Home {
         for i in 0..(seconds * rate as f32) as usize {
             let t = i as f32 / rate as f32;
             let loudness = (t * TAU * 2.5).sin().max(0.0) * 0.4;
-            let buzz: f32 = (1..12)
-                .map(|h| (t * TAU * (140.0 + 20.0 * t.sin()) * h as f32).sin() / h as f32)
-                .sum();
-            writer
-                .write_sample((loudness * buzz * 16_000.0) as i16)
-                .expect("a sample");
+            let buzz: f32 =
+                (1..12).map(|h| (t * TAU * (140.0 + 20.0 * t.sin()) * h as f32).sin() / h as f32).sum();
+            writer.write_sample((loudness * buzz * 16_000.0) as i16).expect("a sample");
         }
         writer.finalize().expect("a WAV file");
         path
@@ -112,12 +107,7 @@ impl Ran {
 
     /// Exit code, stdout and stderr as one readable text, without what differs between machines and runs.
     pub fn transcript(&self) -> String {
-        let text = format!(
-            "exit {}\n--- stdout\n{}--- stderr\n{}",
-            self.code,
-            self.text(),
-            self.stderr
-        );
+        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.text(), self.stderr);
         let text = text.replace(&*self.home.to_string_lossy(), "~");
         without_times(&text.replace(&*miniature().to_string_lossy(), "MODELS"))
     }

@@ -9,9 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/audio")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/audio").join(name)
 }
 
 /// A WAV header for `bytes` bytes of data; `extensible` wraps the same format in the newer form.
@@ -62,21 +60,11 @@ fn integers_become_floats_by_full_scale() {
     let cases: [(bool, u16, &[u8], [f32; 2]); 6] = [
         (false, 8, &[0, 192], [-1.0, 0.5]),
         (false, 16, &[0, 0x80, 0, 0x40], [-1.0, 0.5]),
-        (
-            false,
-            24,
-            &[0, 0, 0x80, 1, 0, 0x40],
-            [-1.0, 4_194_305.0 / 8_388_608.0],
-        ),
+        (false, 24, &[0, 0, 0x80, 1, 0, 0x40], [-1.0, 4_194_305.0 / 8_388_608.0]),
         // 2^30 + 65 lies between two floats.
         (false, 32, &[0, 0, 0, 0x80, 65, 0, 0, 0x40], [-1.0, 0.500_000_06]),
         (true, 32, &[0, 0, 0xc0, 0x3f, 0, 0, 0, 0xbf], [1.5, -0.5]),
-        (
-            true,
-            64,
-            &[0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0, 0, 0, 0, 0, 0, 0xe0, 0xbf],
-            [1.5, -0.5],
-        ),
+        (true, 64, &[0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0, 0, 0, 0, 0, 0, 0xe0, 0xbf], [1.5, -0.5]),
     ];
     for (float, bits, data, expected) in cases {
         let clip = read(wav(float, bits, 1, data)).unwrap();
@@ -84,11 +72,7 @@ fn integers_become_floats_by_full_scale() {
         assert_eq!((clip.sample_rate, clip.warning), (16_000, None));
         let mut extensible = header(float, bits, 1, 16_000, data.len() as u32, true);
         extensible.extend(data);
-        assert_eq!(
-            read(extensible).unwrap().channels,
-            [expected],
-            "extensible {bits} bits"
-        );
+        assert_eq!(read(extensible).unwrap().channels, [expected], "extensible {bits} bits");
     }
 }
 
@@ -109,21 +93,12 @@ fn compressed_tones_are_read_with_their_delay_removed() {
         ("tone-alac.m4a", 16_000, 0.314, 0.001),
     ] {
         let clip = open(&data(name)).unwrap();
-        assert_eq!(
-            (clip.sample_rate, clip.warning.as_deref()),
-            (rate, None),
-            "{name}"
-        );
+        assert_eq!((clip.sample_rate, clip.warning.as_deref()), (rate, None), "{name}");
         let samples = clip.mono().samples;
         let length = rate as usize * 3 / 10;
         assert!(samples.len().abs_diff(length) <= 512, "{name}: {}", samples.len());
-        let inner = tone(f64::from(rate), length)
-            .zip(&samples)
-            .skip(1000)
-            .take(length - 3000);
-        let error = inner
-            .map(|(a, &b)| (peak * a - f64::from(b)).abs())
-            .fold(0.0, f64::max);
+        let inner = tone(f64::from(rate), length).zip(&samples).skip(1000).take(length - 3000);
+        let error = inner.map(|(a, &b)| (peak * a - f64::from(b)).abs()).fold(0.0, f64::max);
         assert!(error < tolerance, "{name}: {error}");
     }
 }
@@ -132,20 +107,10 @@ fn compressed_tones_are_read_with_their_delay_removed() {
 fn compressed_tones_of_unknown_delay_are_read_whole() {
     for name in ["tone.m4a", "tone.aac", "tone-untagged.mp3"] {
         let clip = open(&data(name)).unwrap();
-        assert_eq!(
-            (clip.sample_rate, clip.warning.as_deref()),
-            (24_000, None),
-            "{name}"
-        );
+        assert_eq!((clip.sample_rate, clip.warning.as_deref()), (24_000, None), "{name}");
         let samples = clip.mono().samples;
-        assert!(
-            (7200..10_000).contains(&samples.len()),
-            "{name}: {}",
-            samples.len()
-        );
-        let peak = samples[2000..6000]
-            .iter()
-            .fold(0.0, |peak: f32, x| peak.max(x.abs()));
+        assert!((7200..10_000).contains(&samples.len()), "{name}: {}", samples.len());
+        let peak = samples[2000..6000].iter().fold(0.0, |peak: f32, x| peak.max(x.abs()));
         assert!((peak - 0.314).abs() < 0.02, "{name}: {peak}");
     }
 }
@@ -187,11 +152,7 @@ fn silence_and_ten_milliseconds_are_read() {
 
 #[test]
 fn values_that_are_no_numbers_are_refused_with_their_place() {
-    for (value, name) in [
-        (f32::NAN, "NaN"),
-        (f32::INFINITY, "inf"),
-        (f32::NEG_INFINITY, "-inf"),
-    ] {
+    for (value, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let mut samples = vec![0.0; 16_000];
         samples[8000] = value;
         let error = read(floats(&samples)).unwrap_err().to_string();
@@ -285,25 +246,12 @@ fn survives(bytes: Vec<u8>) -> std::result::Result<(), TestCaseError> {
 fn files() -> Vec<Vec<u8>> {
     let mut flac = Vec::new();
     let samples = tone(16_000.0, 2000).map(|x| x as f32).collect();
-    let audio = Audio {
-        samples,
-        sample_rate: 16_000,
-    };
+    let audio = Audio { samples, sample_rate: 16_000 };
     crate::audio::encode::flac(&mut flac, &audio).unwrap();
     let stereo = wav(false, 24, 2, &[7; 600]);
-    let names = [
-        "tone.mp3",
-        "tone-untagged.mp3",
-        "tone.ogg",
-        "tone.m4a",
-        "tone.aac",
-        "tone-alac.m4a",
-    ];
+    let names = ["tone.mp3", "tone-untagged.mp3", "tone.ogg", "tone.m4a", "tone.aac", "tone-alac.m4a"];
     let stored = names.iter().map(|name| fs::read(data(name)).unwrap());
-    [flac, stereo, floats(&audio.samples)]
-        .into_iter()
-        .chain(stored)
-        .collect()
+    [flac, stereo, floats(&audio.samples)].into_iter().chain(stored).collect()
 }
 
 proptest! {

@@ -45,9 +45,7 @@ impl Encoder {
         let layers = |name: &str| {
             let all = vb.pp(name);
             let layers = count(&all, "norm_mha.weight");
-            (0..layers)
-                .map(|i| Layer::load(&all.pp(i)))
-                .collect::<Result<Vec<_>>>()
+            (0..layers).map(|i| Layer::load(&all.pp(i))).collect::<Result<Vec<_>>>()
         };
         let lookahead = vb.pp("pre_lookahead_layer");
         Ok(Self {

@@ -83,9 +83,7 @@ impl Estimator {
             in_mu,
             in_speaker,
             in_mel,
-            blocks: (0..depth)
-                .map(|i| Block::load(&blocks.pp(i), &time))
-                .collect::<Result<_>>()?,
+            blocks: (0..depth).map(|i| Block::load(&blocks.pp(i), &time)).collect::<Result<_>>()?,
             last_modulation: final_layer,
             last,
             time_embedding,
@@ -106,10 +104,7 @@ impl Estimator {
     ///
     /// mu [t, c], speaker [c], known mel frames [t, c].
     pub(super) fn condition(&self, mu: &Tensor, speaker: &Tensor, mel: &Tensor) -> Result<Tensor> {
-        let bias = self
-            .in_speaker
-            .bias()
-            .map_or_else(|| speaker.zeros_like(), |b| Ok(b.clone()))?;
+        let bias = self.in_speaker.bias().map_or_else(|| speaker.zeros_like(), |b| Ok(b.clone()))?;
         let speaker = self.in_speaker.forward(&speaker.unsqueeze(0)?)?; // [1, d]
         let given = (self.in_mu.forward(mu)? + self.in_mel.forward(mel)?)?.broadcast_add(&speaker)?;
         Tensor::stack(&[&given, &bias.broadcast_as(given.shape())?.contiguous()?], 0)
@@ -142,9 +137,7 @@ impl Estimator {
             }
         }
         let m = self.last_modulation.get(step)?;
-        let v = self
-            .last
-            .forward(&layer_norm(&h, &m.get(1)?, &m.get(0)?, ADAPTIVE_EPS)?)?;
+        let v = self.last.forward(&layer_norm(&h, &m.get(1)?, &m.get(0)?, ADAPTIVE_EPS)?)?;
         trace(Stage::Velocity(step), &v)?;
         Ok(v)
     }
@@ -190,10 +183,7 @@ impl Block {
             |h: &Tensor, first: usize| layer_norm(h, &m.get(first + 1)?, &m.get(first)?, ADAPTIVE_EPS);
         let gated = |h: Tensor, y: &Tensor, first: usize| h + y.broadcast_mul(&m.get(first + 2)?)?;
         let (attention, convolutions) = match past {
-            Some((state, window)) => (
-                Some((&mut state.attention, window)),
-                Some(&mut state.convolutions),
-            ),
+            Some((state, window)) => (Some((&mut state.attention, window)), Some(&mut state.convolutions)),
             None => (None, None),
         };
         let y = self.attention.forward(&normed(&h, 0)?, attention)?;
@@ -202,9 +192,7 @@ impl Block {
         let y = self.conv.forward(&normed(&h, 6)?, convolutions)?;
         trace(Stage::Convolution(at.step, at.index), &y)?;
         let h = gated(h, &y, 6)?;
-        let y = self
-            .narrow
-            .forward(&gelu_tanh(&self.widen.forward(&normed(&h, 3)?)?)?)?;
+        let y = self.narrow.forward(&gelu_tanh(&self.widen.forward(&normed(&h, 3)?)?)?)?;
         trace(Stage::Perceptron(at.step, at.index), &y)?;
         let h = gated(h, &y, 3)?;
         trace(Stage::Block(at.step, at.index), &h)?;
@@ -241,14 +229,8 @@ impl Attention {
     }
 
     fn forward(&self, x: &Tensor, past: Option<(&mut Option<(Tensor, Tensor)>, Window)>) -> Result<Tensor> {
-        let q = self
-            .query_norm
-            .forward(&self.split(&self.query.forward(x)?)?)?
-            .transpose(1, 2)?;
-        let k = self
-            .key_norm
-            .forward(&self.split(&self.key.forward(x)?)?)?
-            .transpose(1, 2)?;
+        let q = self.query_norm.forward(&self.split(&self.query.forward(x)?)?)?.transpose(1, 2)?;
+        let k = self.key_norm.forward(&self.split(&self.key.forward(x)?)?)?.transpose(1, 2)?;
         let v = self.split(&self.value.forward(x)?)?.transpose(1, 2)?;
         let Some((cache, window)) = past else {
             return self.out.forward(&attention(&q, &k, &v)?);
@@ -309,12 +291,7 @@ fn split_input(all: &Linear, channels: usize) -> Result<[Linear; 4]> {
         let weight = all.weight().narrow(1, i * channels, channels)?.contiguous()?;
         Ok(Linear::new(weight, bias))
     };
-    Ok([
-        part(0, None)?,
-        part(1, None)?,
-        part(2, all.bias().cloned())?,
-        part(3, None)?,
-    ])
+    Ok([part(0, None)?, part(1, None)?, part(2, all.bias().cloned())?, part(3, None)?])
 }
 
 /// W2 silu(W0 [cos(1000 t f) ; sin(1000 t f)]) with f from 1 down to 1 / 10000: [steps, d].
@@ -338,9 +315,7 @@ fn embed_times(vb: &VarBuilder<'_>, times: &[f64]) -> Result<Tensor> {
 fn modulation(vb: &VarBuilder<'_>, time: &Tensor, parts: usize, scales: &[usize]) -> Result<Tensor> {
     let (steps, width) = time.dims2()?;
     let raw = linear(vb)?.forward(time)?.reshape((steps, parts, width))?;
-    let one: Vec<f32> = (0..parts)
-        .map(|i| f32::from(u8::from(scales.contains(&i))))
-        .collect();
+    let one: Vec<f32> = (0..parts).map(|i| f32::from(u8::from(scales.contains(&i)))).collect();
     let one = Tensor::from_vec(one, (parts, 1), vb.device())?.to_dtype(raw.dtype())?;
     raw.broadcast_add(&one)
 }

@@ -55,10 +55,7 @@ pub struct DecoderConfig {
 
 impl Default for DecoderConfig {
     fn default() -> Self {
-        Self {
-            inference_cfg_rate: 0.7,
-            n_timesteps: 10,
-        }
+        Self { inference_cfg_rate: 0.7, n_timesteps: 10 }
     }
 }
 
@@ -209,9 +206,7 @@ impl Flow {
         let codes = self.embed(&[&voice.rows, rows].concat())?;
         trace(Stage::Codes, &codes)?;
         let mut state = EncoderState::default();
-        let encoded = self
-            .encoder
-            .forward(&codes, self.lookahead(), &mut state, trace)?;
+        let encoded = self.encoder.forward(&codes, self.lookahead(), &mut state, trace)?;
         drop(state);
         let mu = self.mu.forward(&encoded)?; // [1, frames, c]
         trace(Stage::Mu, &mu)?;
@@ -219,8 +214,7 @@ impl Flow {
         let mel = self.prompt_mel(voice)?;
         trace(Stage::PromptMel, &mel)?;
         let condition =
-            self.estimator
-                .condition(&mu.squeeze(0)?, &speaker, &mel.pad_with_zeros(0, 0, frames)?)?;
+            self.estimator.condition(&mu.squeeze(0)?, &speaker, &mel.pad_with_zeros(0, 0, frames)?)?;
         trace(Stage::Times, self.estimator.time_embedding())?;
         let start = self.start(noise, 0, prompt + frames)?;
         let x = self.solve(start, &condition, None, watch, trace)?;
@@ -238,17 +232,12 @@ impl Flow {
     ) -> Result<Tensor> {
         let velocity = |step: usize, x: &Tensor| {
             trace(Stage::State(step), x)?;
-            let past = past.as_mut().map(|(steps, window)| Past {
-                blocks: &mut steps[step],
-                window: *window,
-            });
+            let past =
+                past.as_mut().map(|(steps, window)| Past { blocks: &mut steps[step], window: *window });
             let input = x.to_dtype(self.dtype)?;
             let v = self.estimator.velocity(step, &input, condition, past, trace)?;
             let v = v.to_dtype(x.dtype())?;
-            Ok(Velocity {
-                conditional: v.get(0)?,
-                unconditional: v.get(1)?,
-            })
+            Ok(Velocity { conditional: v.get(0)?, unconditional: v.get(1)? })
         };
         let after = |done: usize, _: &Tensor| match watch(done) {
             ControlFlow::Continue(()) => Ok(()),
@@ -270,9 +259,7 @@ impl Flow {
         let size = self.codes.dim(0)?;
         match rows.iter().flatten().find(|&&id| id >= size as i64) {
             None => Ok(()),
-            Some(id) => Err(Error::inference(format!(
-                "code {id} is outside the flow's table of {size}"
-            ))),
+            Some(id) => Err(Error::inference(format!("code {id} is outside the flow's table of {size}"))),
         }
     }
 
@@ -287,11 +274,7 @@ impl Flow {
     fn prompt_mel(&self, voice: &VoicePrompt) -> Result<Tensor> {
         let mel = voice.stretched(self.frames(voice.rows.len()))?;
         if mel.dim(1)? != self.channels {
-            let message = format!(
-                "the prompt mel has {} channels, not {}",
-                mel.dim(1)?,
-                self.channels
-            );
+            let message = format!("the prompt mel has {} channels, not {}", mel.dim(1)?, self.channels);
             return Err(Error::internal(message));
         }
         Ok(mel.to_device(&self.device)?.to_dtype(self.dtype)?)
@@ -303,7 +286,7 @@ impl Flow {
         if channels != self.channels || available < offset + frames {
             let needed = format!("[{}, {} or more] is needed", self.channels, offset + frames);
             return Err(
-                Error::internal(format!("the noise has the shape [{channels}, {available}]")).cause(needed),
+                Error::internal(format!("the noise has the shape [{channels}, {available}]")).cause(needed)
             );
         }
         let part = noise.narrow(1, offset, frames)?.t()?.contiguous()?;
@@ -313,10 +296,7 @@ impl Flow {
 
 /// `weight` and, where there is one, `bias`.
 fn linear(vb: &VarBuilder<'_>) -> candle_core::Result<Linear> {
-    let bias = vb
-        .contains_tensor("bias")
-        .then(|| vb.get_unchecked("bias"))
-        .transpose()?;
+    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
     Ok(Linear::new(vb.get_unchecked("weight")?.contiguous()?, bias))
 }
 
@@ -344,9 +324,7 @@ mod tests {
     }
 
     pub(super) fn rows(count: i64) -> Vec<[i64; 2]> {
-        (0..count)
-            .map(|i| [i * 37 % 1024, 1025 + i * 101 % 4096])
-            .collect()
+        (0..count).map(|i| [i * 37 % 1024, 1025 + i * 101 % 4096]).collect()
     }
 
     pub(super) fn voice() -> VoicePrompt {
@@ -374,11 +352,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut watch = |done| {
             seen.push(done);
-            if done == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if done == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let noise = wave((80, 40), 0.77);
         let error = flow().sample(&voice(), &rows(3), &noise, &mut watch).unwrap_err();

@@ -12,9 +12,7 @@ use rand_distr::{Distribution, StandardNormal};
 /// Frames are drawn one after the other: from a generator in the same state, fewer frames are the beginning of more.
 pub fn noise(rng: &mut impl Rng, channels: usize, frames: usize, device: &Device) -> Result<Tensor> {
     let values: Vec<f32> = StandardNormal.sample_iter(rng).take(channels * frames).collect();
-    Tensor::from_vec(values, (frames, channels), device)?
-        .t()?
-        .contiguous()
+    Tensor::from_vec(values, (frames, channels), device)?.t()?.contiguous()
 }
 
 #[cfg(test)]
@@ -25,10 +23,7 @@ mod tests {
 
     fn draw(seed: u64, frames: usize) -> Vec<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        noise(&mut rng, 80, frames, &Device::Cpu)
-            .unwrap()
-            .to_vec2()
-            .unwrap()
+        noise(&mut rng, 80, frames, &Device::Cpu).unwrap().to_vec2().unwrap()
     }
 
     #[test]
@@ -47,9 +42,6 @@ mod tests {
         let count = values.len() as f32;
         let mean = values.iter().sum::<f32>() / count;
         let variance = values.iter().map(|v| v * v).sum::<f32>() / count;
-        assert!(
-            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
     }
 }

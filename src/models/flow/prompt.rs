@@ -23,16 +23,10 @@ impl VoicePrompt {
     pub fn new(rows: Vec<[i64; 2]>, mel: &Tensor, speaker: &Tensor) -> Result<Self> {
         let round = |x: &Tensor| x.to_dtype(DType::BF16)?.to_dtype(DType::F32);
         if rows.is_empty() || mel.dims2()?.0 == 0 {
-            return Err(Error::input(
-                "the reference recording is too short to give a voice",
-            ));
+            return Err(Error::input("the reference recording is too short to give a voice"));
         }
         speaker.dims1()?;
-        Ok(Self {
-            rows,
-            mel: round(mel)?,
-            speaker: round(speaker)?,
-        })
+        Ok(Self { rows, mel: round(mel)?, speaker: round(speaker)? })
     }
 
     /// The mel with exactly `frames` frames: [frames, channels].

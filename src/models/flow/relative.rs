@@ -73,22 +73,18 @@ impl RelativeAttention {
         let by_position = |queries: Range<usize>| {
             // Row r of the table is distance keys - 1 - r, so these queries need one window of it.
             let window = positions.narrow(2, rows - queries.end, keys + queries.len() - 1)?;
-            let scores = to_position
-                .narrow(2, queries.start, queries.len())?
-                .matmul(&window.t()?)?;
+            let scores = to_position.narrow(2, queries.start, queries.len())?.matmul(&window.t()?)?;
             relative_shift(&scores, keys).map(Some)
         };
         let query = self.split(&query.broadcast_add(&self.content_bias)?)?;
         let (keys, values) = (self.split(&state.keys)?, self.split(&state.values)?);
-        self.out
-            .forward(&attention_with(&query, &keys, &values, by_position)?)
+        self.out.forward(&attention_with(&query, &keys, &values, by_position)?)
     }
 
     /// [1, t, h * d] -> [1, h, t, d] as a view.
     fn split(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, rows, width) = x.dims3()?;
-        x.reshape((batch, rows, self.heads, width / self.heads))?
-            .transpose(1, 2)
+        x.reshape((batch, rows, self.heads, width / self.heads))?.transpose(1, 2)
     }
 }
 
@@ -159,10 +155,7 @@ mod tests {
     fn shift_of_one_query_changes_nothing() {
         let scores = Tensor::new(&[[[[1f32, 2.0, 3.0]]]], &Device::Cpu).unwrap();
         let shifted = relative_shift(&scores, 3).unwrap();
-        assert_eq!(
-            shifted.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
-            [1.0, 2.0, 3.0]
-        );
+        assert_eq!(shifted.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.0, 3.0]);
     }
 
     #[test]
@@ -172,10 +165,7 @@ mod tests {
         assert_eq!(table.len(), 4);
         for (row, distance) in table.iter().zip([2f32, 1.0, 0.0, -1.0]) {
             let slow = distance * 0.01;
-            for (got, want) in row
-                .iter()
-                .zip([distance.sin(), distance.cos(), slow.sin(), slow.cos()])
-            {
+            for (got, want) in row.iter().zip([distance.sin(), distance.cos(), slow.sin(), slow.cos()]) {
                 assert!((got - want).abs() < 1e-6);
             }
         }

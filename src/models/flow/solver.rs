@@ -81,12 +81,7 @@ mod tests {
     fn converges_to_the_exponential() {
         // dx/dt = 2 x - x = x with guidance 1, so x(1) = e.
         let solve = |steps| {
-            let field = |_, x: &Tensor| {
-                Ok(Velocity {
-                    conditional: x.clone(),
-                    unconditional: x.clone(),
-                })
-            };
+            let field = |_, x: &Tensor| Ok(Velocity { conditional: x.clone(), unconditional: x.clone() });
             value(&guided_euler(scalar(1.0), &cosine_times(steps), 1.0, field, |_, _| Ok(())).unwrap())
         };
         let errors = [100, 200].map(|steps| (solve(steps) - std::f64::consts::E).abs());
@@ -97,10 +92,7 @@ mod tests {
     fn one_step_weighs_both_branches() {
         let field = |step, _: &Tensor| {
             assert_eq!(step, 0);
-            Ok(Velocity {
-                conditional: scalar(3.0),
-                unconditional: scalar(5.0),
-            })
+            Ok(Velocity { conditional: scalar(3.0), unconditional: scalar(5.0) })
         };
         let x = guided_euler(scalar(1.0), &[0.0, 0.5], 0.7, field, |_, _| Ok(())).unwrap();
         assert!((value(&x) - (1.0 + 0.5 * (1.7 * 3.0 - 0.7 * 5.0))).abs() < 1e-12);
@@ -111,10 +103,7 @@ mod tests {
         let mut asked = 0;
         let field = |_, x: &Tensor| {
             asked += 1;
-            Ok(Velocity {
-                conditional: x.clone(),
-                unconditional: x.clone(),
-            })
+            Ok(Velocity { conditional: x.clone(), unconditional: x.clone() })
         };
         let stop = |k, _: &Tensor| if k == 3 { Err(Error::interrupted()) } else { Ok(()) };
         let result = guided_euler(scalar(1.0), &cosine_times(10), 0.7, field, stop);

@@ -43,10 +43,7 @@ impl<'a> FlowStream<'a> {
     /// `noise` [channels, frames] must cover the prompt's frames plus 96 plus those of the longest chunk.
     pub fn new(flow: &'a Flow, voice: VoicePrompt, noise: Tensor) -> Result<Self> {
         flow.check(&voice.rows)?;
-        let window = Window {
-            recent: RECENT,
-            first: flow.frames(voice.rows.len()),
-        };
+        let window = Window { recent: RECENT, first: flow.frames(voice.rows.len()) };
         Ok(Self {
             speaker: flow.speaker(&voice.speaker)?,
             estimator: vec![Vec::new(); flow.steps()],
@@ -135,9 +132,7 @@ impl<'a> FlowStream<'a> {
     ) -> Result<Tensor> {
         let flow = self.flow;
         let silent = &mut |_, _: &Tensor| Ok(());
-        let encoded = flow
-            .encoder
-            .forward(&flow.embed(rows)?, padding, &mut self.encoder, silent)?;
+        let encoded = flow.encoder.forward(&flow.embed(rows)?, padding, &mut self.encoder, silent)?;
         let mu = flow.mu.forward(&encoded)?.squeeze(0)?; // [frames, c]
         let known = known.map_or_else(|| mu.zeros_like(), Ok)?;
         let condition = flow.estimator.condition(&mu, &self.speaker, &known)?;
@@ -158,12 +153,7 @@ mod tests {
     }
 
     fn cached(stream: &FlowStream<'_>) -> usize {
-        stream.estimator_states()[3][1]
-            .attention
-            .as_ref()
-            .unwrap()
-            .0
-            .dims()[2]
+        stream.estimator_states()[3][1].attention.as_ref().unwrap().0.dims()[2]
     }
 
     #[test]

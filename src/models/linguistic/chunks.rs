@@ -65,9 +65,7 @@ impl Chunking {
         let most = (BATCH_ROWS / self.window() / group).max(1) * group;
         let passes = chunks.div_ceil(most).max(1);
         let step = chunks.div_ceil(passes).max(1).next_multiple_of(group) * self.rows;
-        (0..total)
-            .step_by(step)
-            .map(move |start| start..(start + step).min(total))
+        (0..total).step_by(step).map(move |start| start..(start + step).min(total))
     }
 }
 
@@ -92,17 +90,8 @@ impl Pass {
         let largest = chunking.group().min(chunks).max(1);
         // Of the sizes that leave the fewest empty chunks, the largest one.
         let sizes = (largest.div_ceil(2)..=largest).rev();
-        let per_group = sizes
-            .min_by_key(|&size| chunks.next_multiple_of(size))
-            .unwrap_or(1);
-        Self {
-            chunks,
-            groups: chunks.div_ceil(per_group).max(1),
-            per_group,
-            chunking,
-            former,
-            rows,
-        }
+        let per_group = sizes.min_by_key(|&size| chunks.next_multiple_of(size)).unwrap_or(1);
+        Self { chunks, groups: chunks.div_ceil(per_group).max(1), per_group, chunking, former, rows }
     }
 
     /// Chunks, the empty ones at the end included.
@@ -135,9 +124,7 @@ impl Pass {
             return Ok(None);
         }
         let rows = (0..chunks).flat_map(|chunk| (0..window).map(move |row| (chunk, row)));
-        let ones: Vec<f32> = rows
-            .map(|(chunk, row)| f32::from(u8::from(self.exists(chunk, row))))
-            .collect();
+        let ones: Vec<f32> = rows.map(|(chunk, row)| f32::from(u8::from(self.exists(chunk, row)))).collect();
         let ones = Tensor::from_vec(ones, (chunks, window, 1), device)?;
         Ok(Some(ones.to_dtype(dtype)?))
     }
@@ -161,16 +148,11 @@ impl Pass {
 
     /// The runs of keys of `group` that its chunk number `chunk` sees: of earlier groups, of earlier chunks, its own.
     fn seen(&self, group: usize, chunk: usize) -> Vec<Range<usize>> {
-        let (window, kept, reach) = (
-            self.chunking.window(),
-            self.chunking.kept() as isize,
-            self.chunking.reach() as isize,
-        );
+        let (window, kept, reach) =
+            (self.chunking.window(), self.chunking.kept() as isize, self.chunking.reach() as isize);
         let in_pass = group * self.per_group + chunk;
         // An empty chunk sees itself: a query without any key would spread NaN.
-        let own = (0..window)
-            .filter(|&row| in_pass >= self.chunks || self.exists(in_pass, row))
-            .count();
+        let own = (0..window).filter(|&row| in_pass >= self.chunks || self.exists(in_pass, row)).count();
         let first = reach as usize + chunk * window;
         let mut seen = vec![first..first + own];
         if reach == 0 {
@@ -208,12 +190,7 @@ mod tests {
 
     #[test]
     fn a_chunk_sees_itself_and_the_kept_rows_of_its_predecessors() {
-        let chunking = Chunking {
-            before: 0,
-            rows: 2,
-            after: 1,
-            look_back: 1,
-        };
+        let chunking = Chunking { before: 0, rows: 2, after: 1, look_back: 1 };
         let pass = Pass::new(chunking, 0, 4);
         let (see, not) = (0.0, f32::NEG_INFINITY);
         let first = vec![not, not, see, see, see, not, not, not];
@@ -224,12 +201,7 @@ mod tests {
 
     #[test]
     fn the_second_chunk_sees_all_that_the_first_kept() {
-        let chunking = Chunking {
-            before: 3,
-            rows: 2,
-            after: 1,
-            look_back: 1,
-        };
+        let chunking = Chunking { before: 3, rows: 2, after: 1, look_back: 1 };
         assert_eq!(chunking.reach(), 5);
         let visible = |former: usize| {
             let mask = mask(&Pass::new(chunking, former, 2));
@@ -240,12 +212,7 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_end_are_not_seen() {
-        let chunking = Chunking {
-            before: 0,
-            rows: 4,
-            after: 1,
-            look_back: 0,
-        };
+        let chunking = Chunking { before: 0, rows: 4, after: 1, look_back: 0 };
         let pass = Pass::new(chunking, 7, 6);
         let (see, not) = (0.0, f32::NEG_INFINITY);
         assert_eq!(mask(&pass)[1][0], [see, see, see, not, not]);

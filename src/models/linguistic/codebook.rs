@@ -39,16 +39,10 @@ mod tests {
     fn tells_centres_apart_whose_difference_drowns_in_f32() {
         let far = 4096.0f32;
         let step = far * f32::EPSILON;
-        let centres = Tensor::new(
-            &[[far, 0.0], [far + step, 0.0], [far + 2.0 * step, 0.0]],
-            &Device::Cpu,
-        )
-        .unwrap();
-        let rows = Tensor::new(
-            &[[far + 2.0 * step, 0.1], [far, -0.1], [far + step, 0.0]],
-            &Device::Cpu,
-        )
-        .unwrap();
+        let centres =
+            Tensor::new(&[[far, 0.0], [far + step, 0.0], [far + 2.0 * step, 0.0]], &Device::Cpu).unwrap();
+        let rows =
+            Tensor::new(&[[far + 2.0 * step, 0.1], [far, -0.1], [far + step, 0.0]], &Device::Cpu).unwrap();
         let codes = Codebook::new(&centres).unwrap().nearest(&rows).unwrap();
         assert_eq!(codes, [2, 0, 1]);
     }

@@ -28,10 +28,7 @@ pub struct EncoderConfig {
 
 impl Default for EncoderConfig {
     fn default() -> Self {
-        Self {
-            attention_heads: 4,
-            sanm_shfit: 0,
-        }
+        Self { attention_heads: 4, sanm_shfit: 0 }
     }
 }
 
@@ -74,9 +71,7 @@ impl Encoder {
             let layers = (0..).map(|index| stack.pp(index));
             layers.take_while(|layer| layer.contains_tensor("norm1.weight"))
         });
-        let layers = layers
-            .map(|layer| Layer::new(config, &layer))
-            .collect::<CandleResult<Vec<_>>>()?;
+        let layers = layers.map(|layer| Layer::new(config, &layer)).collect::<CandleResult<Vec<_>>>()?;
         let Some(first) = layers.first() else {
             return Err(Error::model("the Paraformer weights hold no encoder layer"));
         };
@@ -145,10 +140,7 @@ impl Encoder {
             rows: pass.existing(self.dtype, &self.device)?,
         };
         let window = chunking.window();
-        let whole = |x: &Tensor| {
-            x.reshape((pass.padded_chunks(), window, ()))?
-                .narrow(0, 0, pass.chunks)
-        };
+        let whole = |x: &Tensor| x.reshape((pass.padded_chunks(), window, ()))?.narrow(0, 0, pass.chunks);
         let mut x = self.windows(state, features, &pass)?; // [padded chunks * window, width]
         seen(0, &whole(&x)?);
         for (depth, layer) in self.layers.iter().enumerate() {
@@ -157,10 +149,7 @@ impl Encoder {
         }
         state.chunks += pass.chunks;
         state.rows += features.rows;
-        let encoded = self
-            .after_norm
-            .forward(&x)?
-            .reshape((pass.padded_chunks(), window, ()))?;
+        let encoded = self.after_norm.forward(&x)?.reshape((pass.padded_chunks(), window, ()))?;
         let encoded = match &masks.rows {
             Some(existing) => encoded.broadcast_mul(existing)?,
             None => encoded,
@@ -180,14 +169,10 @@ impl Encoder {
             _ => Tensor::cat(&[&state.overlap, &x], 0)?,
         };
         if state.chunking.overlap() > 0 {
-            state.overlap = source
-                .narrow(0, rows, state.chunking.overlap())?
-                .force_contiguous()?;
+            state.overlap = source.narrow(0, rows, state.chunking.overlap())?.force_contiguous()?;
         }
         let missing = pass.padded_chunks() * state.chunking.rows - rows;
-        source
-            .pad_with_zeros(0, 0, missing)?
-            .index_select(&pass.windows(&self.device)?, 0)
+        source.pad_with_zeros(0, 0, missing)?.index_select(&pass.windows(&self.device)?, 0)
     }
 }
 
@@ -255,10 +240,7 @@ impl Layer {
     ) -> CandleResult<Tensor> {
         let d = self.heads_width;
         let chunks = (pass.padded_chunks(), pass.chunking.window());
-        let qkv = self
-            .qkv
-            .forward(&self.norm1.forward(x)?)?
-            .reshape((chunks.0, chunks.1, 3 * d))?;
+        let qkv = self.qkv.forward(&self.norm1.forward(x)?)?.reshape((chunks.0, chunks.1, 3 * d))?;
         let values = qkv.narrow(2, 2 * d, d)?;
         let values = match &masks.rows {
             Some(existing) => values.broadcast_mul(existing)?,
@@ -294,10 +276,7 @@ impl Layer {
             Some(cache) => Tensor::cat(&[&earlier(&kv, pass, cache)?, &current], 1)?,
             None => current,
         };
-        let kv = kv
-            .reshape((pass.groups, (), 2, heads, head))?
-            .permute((2, 0, 3, 1, 4))?
-            .contiguous()?; // [2, groups, heads, keys, head]
+        let kv = kv.reshape((pass.groups, (), 2, heads, head))?.permute((2, 0, 3, 1, 4))?.contiguous()?; // [2, groups, heads, keys, head]
         let scores = (q.matmul(&kv.get(0)?.t()?)? + &masks.scores)?;
         let attended = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
         attended.transpose(1, 2)?.reshape((pass.groups * queries, d))
@@ -312,18 +291,12 @@ fn earlier(kv: &Tensor, pass: &Pass, cache: &mut Tensor) -> CandleResult<Tensor>
     let flat = Tensor::cat(&[&*cache, &kv.narrow(1, 0, kept)?.flatten(0, 1)?], 0)?;
     *cache = flat.narrow(0, pass.chunks * kept, reach)?.force_contiguous()?;
     let before = |group: usize| flat.narrow(0, group * pass.per_group * kept, reach);
-    Tensor::stack(
-        &(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?,
-        0,
-    )
+    Tensor::stack(&(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?, 0)
 }
 
 /// A linear map with bias, where there is one.
 pub(in crate::models) fn linear(vb: &VarBuilder<'_>) -> CandleResult<Linear> {
-    let bias = vb
-        .contains_tensor("bias")
-        .then(|| vb.get_unchecked("bias"))
-        .transpose()?;
+    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
     Ok(Linear::new(vb.get_unchecked("weight")?, bias))
 }
 
@@ -333,10 +306,7 @@ fn encoder_memory(config: &EncoderConfig, vb: &VarBuilder<'_>) -> CandleResult<D
     let taps = weight.dim(2)?;
     let left = taps.saturating_sub(1) / 2 + config.sanm_shfit;
     let Some(right) = (taps - 1).checked_sub(left) else {
-        candle_core::bail!(
-            "a memory kernel of {taps} taps cannot be shifted by {}",
-            config.sanm_shfit
-        );
+        candle_core::bail!("a memory kernel of {taps} taps cannot be shifted by {}", config.sanm_shfit);
     };
     memory(&weight, left, (left, right))
 }

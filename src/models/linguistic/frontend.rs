@@ -67,11 +67,7 @@ pub struct FrontEnd {
 impl FrontEnd {
     /// Checks that `config` is one that the filterbank offers and that `cmvn` fits; otherwise a model error.
     pub fn new(config: &FrontEndConfig, cmvn: Cmvn) -> Result<Self> {
-        let known = FrontEndConfig {
-            lfr_m: config.lfr_m,
-            lfr_n: config.lfr_n,
-            ..FrontEndConfig::default()
-        };
+        let known = FrontEndConfig { lfr_m: config.lfr_m, lfr_n: config.lfr_n, ..FrontEndConfig::default() };
         let unsupported = |why: String| Error::model("cannot use the front end of `config.yaml`").cause(why);
         if *config != known {
             return Err(unsupported(format!("expected {known:?}, found {config:?}")));
@@ -85,16 +81,9 @@ impl FrontEnd {
         let width = config.lfr_m * config.n_mels;
         if cmvn.shift.len() != width || cmvn.scale.len() != width {
             let found = cmvn.shift.len();
-            return Err(unsupported(format!(
-                "`am.mvn` has {found} values for rows of {width}"
-            )));
+            return Err(unsupported(format!("`am.mvn` has {found} values for rows of {width}")));
         }
-        Ok(Self {
-            cmvn,
-            bands: config.n_mels,
-            stacked: config.lfr_m,
-            step: config.lfr_n,
-        })
+        Ok(Self { cmvn, bands: config.n_mels, stacked: config.lfr_m, step: config.lfr_n })
     }
 
     /// Values of a row.
@@ -123,11 +112,7 @@ impl FrontEnd {
             0 => 0,
             frames => (side + frames).saturating_sub(whole * self.step),
         };
-        if left < self.stacked {
-            whole
-        } else {
-            whole + (left - side).div_ceil(self.step)
-        }
+        if left < self.stacked { whole } else { whole + (left - side).div_ceil(self.step) }
     }
 
     /// The given rows of the features of `samples`, [rows, width]; frames before the first and after the last repeat it.
@@ -140,9 +125,7 @@ impl FrontEnd {
             return features;
         }
         let frame = |row: usize, slot: usize| {
-            (row * self.step + slot)
-                .saturating_sub(self.side())
-                .min(frame_count - 1)
+            (row * self.step + slot).saturating_sub(self.side()).min(frame_count - 1)
         };
         let first = frame(rows.start, 0);
         let last = frame(rows.end - 1, self.stacked - 1);
@@ -180,20 +163,12 @@ mod tests {
 
     fn front_end() -> FrontEnd {
         let width = 7 * 80;
-        let cmvn = Cmvn {
-            shift: vec![0.0; width],
-            scale: vec![1.0; width],
-        };
+        let cmvn = Cmvn { shift: vec![0.0; width], scale: vec![1.0; width] };
         FrontEnd::new(&FrontEndConfig::default(), cmvn).unwrap()
     }
 
     fn chunking(rows: usize) -> Chunking {
-        Chunking {
-            before: 0,
-            rows,
-            after: 5,
-            look_back: 4,
-        }
+        Chunking { before: 0, rows, after: 5, look_back: 4 }
     }
 
     /// The rules of the origin, chunk by chunk: which frames each row is made of, by number.
@@ -220,11 +195,7 @@ mod tests {
                     break;
                 }
                 let last = here.last().copied().unwrap();
-                rows.push(
-                    (0..7)
-                        .map(|slot| here.get(slot).copied().unwrap_or(last))
-                        .collect(),
-                );
+                rows.push((0..7).map(|slot| here.get(slot).copied().unwrap_or(last)).collect());
                 made += 1;
             }
             buffer.drain(..(6 * made).min(buffer.len() - 1));
@@ -245,9 +216,7 @@ mod tests {
 
     /// Sound whose k-th frame has an energy of its own, so that rows tell which frames they hold.
     fn staircase(samples: usize) -> Vec<f32> {
-        (0..samples)
-            .map(|i| (1.0 + (i / 160) as f32) * 1e-3 * (i as f32 * 0.7).sin())
-            .collect()
+        (0..samples).map(|i| (1.0 + (i / 160) as f32) * 1e-3 * (i as f32 * 0.7).sin()).collect()
     }
 
     proptest! {
@@ -289,16 +258,11 @@ mod tests {
 
     #[test]
     fn refuses_what_the_filterbank_cannot_do() {
-        let cmvn = || Cmvn {
-            shift: vec![0.0; 560],
-            scale: vec![1.0; 560],
-        };
+        let cmvn = || Cmvn { shift: vec![0.0; 560], scale: vec![1.0; 560] };
         let config = |change: fn(&mut FrontEndConfig)| {
             let mut config = FrontEndConfig::default();
             change(&mut config);
-            FrontEnd::new(&config, cmvn())
-                .map(|_| ())
-                .map_err(|error| error.kind)
+            FrontEnd::new(&config, cmvn()).map(|_| ()).map_err(|error| error.kind)
         };
         let model = Err(crate::error::Kind::Model);
         assert_eq!(config(|_| ()), Ok(()));

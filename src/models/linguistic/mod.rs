@@ -41,12 +41,7 @@ impl Default for Config {
         Self {
             encoder: EncoderConfig::default(),
             frontend: FrontEndConfig::default(),
-            chunking: Chunking {
-                before: 0,
-                rows: 4,
-                after: 5,
-                look_back: 4,
-            },
+            chunking: Chunking { before: 0, rows: 4, after: 5, look_back: 4 },
         }
     }
 }

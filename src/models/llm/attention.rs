@@ -14,10 +14,7 @@ pub fn slopes(heads: usize) -> Vec<f32> {
     let full = 1 << heads.checked_ilog2().unwrap_or_default();
     let slope = |exponent: usize| (-(exponent as f64) / full as f64).exp2() as f32;
     let first = (1..=full).map(|k| slope(8 * k));
-    first
-        .chain((0..).map(|i| slope(4 * (2 * i + 1))))
-        .take(heads)
-        .collect()
+    first.chain((0..).map(|i| slope(4 * (2 * i + 1)))).take(heads).collect()
 }
 
 /// Keys and values of the positions so far, un-repeated, with room to grow in place.
@@ -43,13 +40,7 @@ impl Cache {
         let empty = || Tensor::zeros(shape, dtype, device);
         let layers = (0..config.num_hidden_layers).map(|_| Ok((empty()?, empty()?)));
         let (roots, falling) = roots(capacity, device)?;
-        Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
-            length: 0,
-            capacity,
-            roots,
-            falling,
-        })
+        Ok(Self { layers: layers.collect::<Result<_>>()?, length: 0, capacity, roots, falling })
     }
 
     /// Positions so far.
@@ -161,22 +152,15 @@ impl Attention {
         // [groups, n, d] and [groups, heads per group * n, d]
         let part = |start: usize, heads: usize| {
             let flat = projected.narrow(1, start * self.head_size, heads * self.head_size)?;
-            flat.reshape((n, heads, self.head_size))?
-                .transpose(0, 1)?
-                .contiguous()
+            flat.reshape((n, heads, self.head_size))?.transpose(0, 1)?.contiguous()
         };
         let (keys, values) = cache.append(layer, &part(heads, groups)?, &part(heads + groups, groups)?)?;
         let queries = part(0, heads)?.reshape((groups, self.heads_per_group * n, self.head_size))?;
         let scores = queries.matmul(&keys.t()?)?; // [groups, heads per group * n, positions]
         let positions = keys.dim(1)?;
         let weights = self.weights(scores.reshape((heads, n, positions))?, cache, penalties)?;
-        let mixed = weights
-            .reshape((groups, self.heads_per_group * n, positions))?
-            .matmul(&values)?;
-        let mixed = mixed
-            .reshape((heads, n, self.head_size))?
-            .transpose(0, 1)?
-            .contiguous()?;
+        let mixed = weights.reshape((groups, self.heads_per_group * n, positions))?.matmul(&values)?;
+        let mixed = mixed.reshape((heads, n, self.head_size))?.transpose(0, 1)?.contiguous()?;
         mixed.reshape((n, heads * self.head_size))
     }
 
@@ -303,9 +287,7 @@ mod tests {
             let scores = (noise(known as u64, (6, n, known + n)) * 3.0).unwrap();
             let rows = Penalties::Rows(penalty_rows(&cache, n).unwrap());
             let generic = attention.weights(scores.clone(), &cache, &rows).unwrap();
-            let fused = attention
-                .weights(scores.copy().unwrap(), &cache, &Penalties::Fused)
-                .unwrap();
+            let fused = attention.weights(scores.copy().unwrap(), &cache, &Penalties::Fused).unwrap();
             let difference = (generic - fused).unwrap().abs().unwrap().max_all().unwrap();
             assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
         }

@@ -53,12 +53,8 @@ impl Config {
         let fail = |cause: &str| Error::model("cannot use the language model's `config.json`").cause(cause);
         let config = Self::deserialize(value).map_err(|error| fail(&error.to_string()))?;
         let (heads, groups) = (config.num_attention_heads, config.groups());
-        let sizes = [
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_hidden_layers,
-            config.vocab_size,
-        ];
+        let sizes =
+            [config.hidden_size, config.intermediate_size, config.num_hidden_layers, config.vocab_size];
         if sizes.contains(&0) || heads == 0 || groups == 0 {
             return Err(fail("a dimension is zero"));
         }
@@ -73,9 +69,7 @@ impl Config {
 
     /// Key and value heads.
     pub fn groups(&self) -> usize {
-        self.num_attention_groups
-            .or(self.num_key_value_heads)
-            .unwrap_or(Self::GROUPS)
+        self.num_attention_groups.or(self.num_key_value_heads).unwrap_or(Self::GROUPS)
     }
 
     /// Query heads that share one key and value head.
@@ -99,10 +93,7 @@ mod tests {
         let groups = |value: Value| Config::from_json(&value).unwrap().groups();
         assert_eq!(groups(json!({})), 4);
         assert_eq!(groups(json!({"num_key_value_heads": 8, "use_cache": true})), 8);
-        assert_eq!(
-            groups(json!({"num_key_value_heads": 8, "num_attention_groups": 12})),
-            12
-        );
+        assert_eq!(groups(json!({"num_key_value_heads": 8, "num_attention_groups": 12})), 12);
     }
 
     #[test]
@@ -114,10 +105,7 @@ mod tests {
             json!({"hidden_size": 0}),
             json!({"hidden_size": "wide"}),
         ] {
-            assert_eq!(
-                Config::from_json(&bad).unwrap_err().kind,
-                crate::error::Kind::Model
-            );
+            assert_eq!(Config::from_json(&bad).unwrap_err().kind, crate::error::Kind::Model);
         }
     }
 }

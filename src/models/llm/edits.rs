@@ -221,19 +221,12 @@ pub fn check_tags(text: &str) -> Result<()> {
 
 /// Refuses any tag in brackets that the model was not trained on; here brackets are never meant to be read.
 fn check_sounds(text: &str) -> Result<()> {
-    let tags = text
-        .split('[')
-        .skip(1)
-        .filter_map(|part| part.split_once(']').map(|(tag, _)| tag));
+    let tags = text.split('[').skip(1).filter_map(|part| part.split_once(']').map(|(tag, _)| tag));
     let known = [SOUND_TAGS, DIALECT_TAGS].concat();
     let Some(unknown) = tags.into_iter().find(|tag| !known.contains(tag)) else {
         return Ok(());
     };
-    let listed = SOUND_TAGS
-        .iter()
-        .map(|tag| format!("[{tag}]"))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let listed = SOUND_TAGS.iter().map(|tag| format!("[{tag}]")).collect::<Vec<_>>().join(" ");
     let hint = match nearest(unknown, &known) {
         Some(right) => format!("did you mean `[{right}]`? The tags are {listed}"),
         None => format!("the tags are {listed}"),
@@ -290,14 +283,8 @@ mod tests {
 
     #[test]
     fn a_value_may_be_written_loosely() {
-        assert_eq!(
-            Edit::parse("Style", Some("act-coy")).unwrap(),
-            Edit::Style("act_coy".into())
-        );
-        assert_eq!(
-            Edit::parse("speed", Some("More-Faster")).unwrap(),
-            Edit::Speed("more faster".into())
-        );
+        assert_eq!(Edit::parse("Style", Some("act-coy")).unwrap(), Edit::Style("act_coy".into()));
+        assert_eq!(Edit::parse("speed", Some("More-Faster")).unwrap(), Edit::Speed("more faster".into()));
     }
 
     #[test]

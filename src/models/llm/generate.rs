@@ -18,10 +18,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            sampling: Settings::default(),
-            max_length: 8192,
-        }
+        Self { sampling: Settings::default(), max_length: 8192 }
     }
 }
 
@@ -60,11 +57,7 @@ impl<'a> Generator<'a> {
     /// A generator that computes the logits of `head` only.
     pub fn new(model: &'a Model, head: Head) -> Result<Self> {
         let unembedding = model.unembedding(head.ids().as_deref())?;
-        Ok(Self {
-            model,
-            unembedding,
-            head,
-        })
+        Ok(Self { model, unembedding, head })
     }
 
     /// Continues `prompt` with ids drawn with `rng`.
@@ -140,12 +133,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn options(max_length: usize) -> Options {
-        let sampling = Settings {
-            temperature: 0.9,
-            top_k: 0,
-            repetition_window: 0,
-            constrained: false,
-        };
+        let sampling = Settings { temperature: 0.9, top_k: 0, repetition_window: 0, constrained: false };
         Options { sampling, max_length }
     }
 
@@ -171,16 +159,11 @@ mod tests {
 
     #[test]
     fn ends_with_the_turn_and_keeps_what_came_before() {
-        let free = run(&[1, 2, 3], 1000, 12, &mut |_| ControlFlow::Continue(()))
-            .unwrap()
-            .ids;
+        let free = run(&[1, 2, 3], 1000, 12, &mut |_| ControlFlow::Continue(())).unwrap().ids;
         let eos = free[4];
         let kept = free.iter().position(|&id| id == eos).unwrap();
         let generation = run(&[1, 2, 3], eos, 12, &mut |_| ControlFlow::Continue(())).unwrap();
-        assert_eq!(
-            (&generation.ids[..], generation.ended),
-            (&free[..kept], Ended::EndOfTurn)
-        );
+        assert_eq!((&generation.ids[..], generation.ended), (&free[..kept], Ended::EndOfTurn));
     }
 
     #[test]

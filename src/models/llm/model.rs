@@ -85,17 +85,11 @@ fn layer_requests(config: &Config, index: usize) -> [Request; 4] {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let projected = hidden + 2 * config.groups() * config.head_size();
     let request = |parts: &[&str], rows, columns| {
-        let parts = parts
-            .iter()
-            .map(|part| format!("model.layers.{index}.{part}.weight"));
+        let parts = parts.iter().map(|part| format!("model.layers.{index}.{part}.weight"));
         Request::matrix(parts.collect(), Role::Matrix, rows, columns)
     };
     [
-        request(
-            &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-            projected,
-            hidden,
-        ),
+        request(&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], projected, hidden),
         request(&["self_attn.o_proj"], hidden, hidden),
         request(&["mlp.gate_proj", "mlp.up_proj"], 2 * inner, hidden),
         request(&["mlp.down_proj"], hidden, inner),
@@ -109,23 +103,13 @@ fn norm_names(index: usize) -> [String; 2] {
 const LAST_NORM: &str = "model.norm.weight";
 
 fn embedding_request(config: &Config) -> Request {
-    Request::matrix(
-        vec![EMBEDDING.into()],
-        Role::Table,
-        config.vocab_size,
-        config.hidden_size,
-    )
+    Request::matrix(vec![EMBEDDING.into()], Role::Table, config.vocab_size, config.hidden_size)
 }
 
 /// The head of the file wins over every flag in `config.json`; without one it is the embedding.
 fn head_request(config: &Config, contains: impl Fn(&str) -> bool) -> Request {
     let name = if contains(HEAD) { HEAD } else { EMBEDDING };
-    Request::matrix(
-        vec![name.into()],
-        Role::Head,
-        config.vocab_size,
-        config.hidden_size,
-    )
+    Request::matrix(vec![name.into()], Role::Head, config.vocab_size, config.hidden_size)
 }
 
 /// Everything that [`Model::new`] asks a checkpoint for, in the order of use; `contains` knows the checkpoint's names.
@@ -219,9 +203,7 @@ impl Model {
 
     /// Reads `ids` behind the positions in `cache`; the hidden states `[ids, hidden]` after the last norm.
     pub fn forward(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
-        let pieces = ids
-            .chunks(self.piece())
-            .map(|piece| self.step(cache, piece, trace));
+        let pieces = ids.chunks(self.piece()).map(|piece| self.step(cache, piece, trace));
         Ok(Tensor::cat(&pieces.collect::<Result<Vec<_>>>()?, 0)?)
     }
 
@@ -243,8 +225,7 @@ impl Model {
             let hidden = self.step(cache, piece, &mut |_, _| ())?;
             last = Some(hidden.narrow(0, piece.len() - 1, 1)?);
         }
-        last.map(ControlFlow::Continue)
-            .ok_or_else(|| Error::input("the prompt is empty"))
+        last.map(ControlFlow::Continue).ok_or_else(|| Error::input("the prompt is empty"))
     }
 
     /// Reads one id; its hidden state `[1, hidden]`.
@@ -287,10 +268,9 @@ impl Model {
     fn check(&self, ids: &[u32]) -> Result<()> {
         match ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             None => Ok(()),
-            Some(id) => Err(Error::input(format!(
-                "id {id} is outside the vocabulary of {}",
-                self.config.vocab_size
-            ))),
+            Some(id) => {
+                Err(Error::input(format!("id {id} is outside the vocabulary of {}", self.config.vocab_size)))
+            }
         }
     }
 }
@@ -359,14 +339,7 @@ pub(super) mod tests {
     }
 
     fn difference(a: &Tensor, b: &Tensor) -> f32 {
-        (a - b)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .max_all()
-            .unwrap()
-            .to_scalar()
-            .unwrap()
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
     }
 
     fn ids(count: usize) -> Vec<u32> {
@@ -377,15 +350,10 @@ pub(super) mod tests {
     fn single_steps_equal_the_whole_prompt() {
         let (config, ids) = (config(), ids(23));
         let model = random_model(&config, WeightKind::F32);
-        let whole = model
-            .forward(&mut model.cache(23).unwrap(), &ids, &mut |_, _| ())
-            .unwrap();
+        let whole = model.forward(&mut model.cache(23).unwrap(), &ids, &mut |_, _| ()).unwrap();
         // A cache that starts too small has to grow on the way.
         let mut cache = model.cache(2).unwrap();
-        let steps: Vec<Tensor> = ids
-            .iter()
-            .map(|&id| model.decode(&mut cache, id).unwrap())
-            .collect();
+        let steps: Vec<Tensor> = ids.iter().map(|&id| model.decode(&mut cache, id).unwrap()).collect();
         assert!(difference(&whole, &Tensor::cat(&steps, 0).unwrap()) < 1e-5);
         assert_eq!(cache.len(), 23);
     }
@@ -396,29 +364,18 @@ pub(super) mod tests {
         let model = random_model(&config, WeightKind::F32);
         let mut points = Vec::new();
         let mut cache = model.cache(300).unwrap();
-        let whole = model
-            .forward(&mut cache, &ids, &mut |point, x| {
-                points.push((point, x.dim(0).unwrap()))
-            })
-            .unwrap();
+        let whole =
+            model.forward(&mut cache, &ids, &mut |point, x| points.push((point, x.dim(0).unwrap()))).unwrap();
         assert_eq!(
-            points
-                .iter()
-                .filter(|(point, _)| *point == Point::Norm)
-                .map(|(_, n)| n)
-                .sum::<usize>(),
+            points.iter().filter(|(point, _)| *point == Point::Norm).map(|(_, n)| n).sum::<usize>(),
             300
         );
         let mut cache = model.cache(1).unwrap();
         let uneven = [&ids[..1], &ids[1..40], &ids[40..41], &ids[41..]];
         let uneven = uneven.map(|piece| model.forward(&mut cache, piece, &mut |_, _| ()).unwrap());
         assert!(difference(&whole, &Tensor::cat(&uneven, 0).unwrap()) < 1e-5);
-        let read = model.prefill(&mut model.cache(1).unwrap(), &ids, &mut |_| {
-            ControlFlow::Continue(())
-        });
-        let ControlFlow::Continue(last) = read.unwrap() else {
-            panic!("stopped")
-        };
+        let read = model.prefill(&mut model.cache(1).unwrap(), &ids, &mut |_| ControlFlow::Continue(()));
+        let ControlFlow::Continue(last) = read.unwrap() else { panic!("stopped") };
         assert!(difference(&whole.narrow(0, 299, 1).unwrap(), &last) < 1e-5);
     }
 
@@ -445,9 +402,7 @@ pub(super) mod tests {
         let all = model.unembedding(None).unwrap().logits(&hidden).unwrap();
         let wanted = [20u32, 3, 5199];
         let some = model.unembedding(Some(&wanted)).unwrap().logits(&hidden).unwrap();
-        let picked = all
-            .index_select(&Tensor::new(&wanted, &Device::Cpu).unwrap(), 1)
-            .unwrap();
+        let picked = all.index_select(&Tensor::new(&wanted, &Device::Cpu).unwrap(), 1).unwrap();
         assert!(difference(&some, &picked) < 1e-5);
         assert!(model.unembedding(Some(&[5200])).is_err());
     }
@@ -458,10 +413,7 @@ pub(super) mod tests {
         let model = random_model(&config, WeightKind::F32);
         assert!(model.decode(&mut model.cache(1).unwrap(), 5200).is_err());
         let mut weights = weights(&config);
-        weights.insert(
-            LAST_NORM.into(),
-            Tensor::ones(41, DType::F32, &Device::Cpu).unwrap(),
-        );
+        weights.insert(LAST_NORM.into(), Tensor::ones(41, DType::F32, &Device::Cpu).unwrap());
         let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
         let error = Model::new(&config, &Checkpoint::new(vb, WeightKind::F32, &Device::Cpu)).unwrap_err();
         assert_eq!(error.kind, crate::error::Kind::Model);

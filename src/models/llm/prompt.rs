@@ -115,12 +115,7 @@ impl Prompt<'_> {
     fn system(&self) -> Vec<Span<'_>> {
         match *self {
             Self::Edit { .. } => vec![Span::Text(EDIT_SYSTEM)],
-            Self::Clone {
-                speaker,
-                transcript,
-                audio,
-                ..
-            } => vec![
+            Self::Clone { speaker, transcript, audio, .. } => vec![
                 Span::Text("Generate audio with the following timbre, prosody and speaking style\n\n"),
                 Span::Text("[speaker_start]\nspeaker name: "),
                 Span::Text(speaker),
@@ -135,12 +130,9 @@ impl Prompt<'_> {
 
     fn human(&self) -> Vec<Span<'_>> {
         match *self {
-            Self::Edit { instruction, audio } => vec![
-                Span::Text(instruction),
-                Span::Text("\n"),
-                Span::Audio(audio),
-                Span::Text("\n"),
-            ],
+            Self::Edit { instruction, audio } => {
+                vec![Span::Text(instruction), Span::Text("\n"), Span::Audio(audio), Span::Text("\n")]
+            }
             Self::Clone { text, .. } => vec![Span::Text(text)],
         }
     }
@@ -161,9 +153,7 @@ pub fn voice_name(text: &str, samples: &[f32]) -> String {
     for sample in head.iter().chain(tail) {
         hash.update(sample.to_le_bytes());
     }
-    let leading = hash.finalize()[..8]
-        .iter()
-        .fold(0, |number, &byte| number << 8 | u64::from(byte));
+    let leading = hash.finalize()[..8].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
     format!("clone_{leading:016x}")
 }
 
@@ -176,19 +166,11 @@ mod tests {
     const AUDIO: &[u32] = &[1, 2, 1030, 1031, 1032];
 
     fn clone<'a>(transcript: &'a str, text: &'a str) -> Prompt<'a> {
-        Prompt::Clone {
-            speaker: ANONYMOUS,
-            transcript,
-            audio: AUDIO,
-            text,
-        }
+        Prompt::Clone { speaker: ANONYMOUS, transcript, audio: AUDIO, text }
     }
 
     fn special(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u32> {
-        ids.iter()
-            .copied()
-            .filter(|&id| tokenizer.is_special(id))
-            .collect()
+        ids.iter().copied().filter(|&id| tokenizer.is_special(id)).collect()
     }
 
     #[test]

@@ -24,12 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            temperature: 0.7,
-            top_k: 50,
-            repetition_window: 10,
-            constrained: true,
-        }
+        Self { temperature: 0.7, top_k: 50, repetition_window: 10, constrained: true }
     }
 }
 
@@ -55,18 +50,12 @@ pub enum Head {
 impl Head {
     /// A head with a logit for every id.
     pub fn full(tokenizer: &Tokenizer) -> Self {
-        Self::Full {
-            audio_base: tokenizer.audio_base(),
-            eos: tokenizer.eos(),
-        }
+        Self::Full { audio_base: tokenizer.audio_base(), eos: tokenizer.eos() }
     }
 
     /// A head computed for audio words and the end of the turn only; its logits must be in the order of [`Head::ids`].
     pub fn audio(tokenizer: &Tokenizer) -> Self {
-        Self::Audio {
-            audio_base: tokenizer.audio_base(),
-            eos: tokenizer.eos(),
-        }
+        Self::Audio { audio_base: tokenizer.audio_base(), eos: tokenizer.eos() }
     }
 
     /// The ids that logits are needed for, in their order, or `None` for all.
@@ -110,11 +99,7 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler for logits of `head`.
     pub fn new(settings: Settings, head: Head) -> Self {
-        Self {
-            settings,
-            head,
-            candidates: Vec::new(),
-        }
+        Self { settings, head, candidates: Vec::new() }
     }
 
     /// The next id after `history` (prompt and generated ids), `position` ids after the prompt.
@@ -151,11 +136,7 @@ impl Sampler {
         }
         self.keep_top();
         self.candidates.sort_unstable_by_key(|&(id, _)| id);
-        let largest = self
-            .candidates
-            .iter()
-            .map(|&(_, score)| score)
-            .fold(f32::NEG_INFINITY, f32::max);
+        let largest = self.candidates.iter().map(|&(_, score)| score).fold(f32::NEG_INFINITY, f32::max);
         for (_, score) in &mut self.candidates {
             *score = (*score - largest).exp();
         }
@@ -196,9 +177,7 @@ impl Sampler {
         };
         for (row, &logit) in rows.zip(wanted) {
             if logit.is_nan() || logit == f32::INFINITY {
-                return Err(Error::inference(
-                    "the language model gave logits that are not numbers",
-                ));
+                return Err(Error::inference("the language model gave logits that are not numbers"));
             }
             if logit > f32::NEG_INFINITY {
                 self.candidates.push((self.head.id(row), logit));
@@ -213,9 +192,8 @@ impl Sampler {
         if k == 0 || k >= self.candidates.len() {
             return;
         }
-        let (_, &mut (_, last), _) = self
-            .candidates
-            .select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1));
+        let (_, &mut (_, last), _) =
+            self.candidates.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1));
         self.candidates.retain(|&(_, score)| score >= last);
     }
 
@@ -263,30 +241,17 @@ mod tests {
 
     const BASE: u32 = 20;
     const EOS: u32 = 3;
-    const FULL: Head = Head::Full {
-        audio_base: BASE,
-        eos: EOS,
-    };
-    const AUDIO: Head = Head::Audio {
-        audio_base: BASE,
-        eos: EOS,
-    };
+    const FULL: Head = Head::Full { audio_base: BASE, eos: EOS };
+    const AUDIO: Head = Head::Audio { audio_base: BASE, eos: EOS };
     const ROWS: usize = BASE as usize + codes::CODES as usize + 7;
 
     fn logits(seed: u64) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..ROWS)
-            .map(|_| (rng.next_u32() % 4000) as f32 / 400.0)
-            .collect()
+        (0..ROWS).map(|_| (rng.next_u32() % 4000) as f32 / 400.0).collect()
     }
 
     fn restricted(logits: &[f32]) -> Vec<f32> {
-        AUDIO
-            .ids()
-            .unwrap()
-            .iter()
-            .map(|&id| logits[id as usize])
-            .collect()
+        AUDIO.ids().unwrap().iter().map(|&id| logits[id as usize]).collect()
     }
 
     fn sampler(settings: Settings, head: Head) -> Sampler {
@@ -302,25 +267,14 @@ mod tests {
         for position in 0..200 {
             let logits = logits(position as u64);
             let id = full.next(&logits, &history, position, &mut a).unwrap();
-            assert_eq!(
-                audio
-                    .next(&restricted(&logits), &history, position, &mut b)
-                    .unwrap(),
-                id
-            );
+            assert_eq!(audio.next(&restricted(&logits), &history, position, &mut b).unwrap(), id);
             history.push(id);
         }
     }
 
     #[test]
     fn constrained_ids_fit_their_slot() {
-        let mut sampler = sampler(
-            Settings {
-                top_k: 0,
-                ..Settings::default()
-            },
-            FULL,
-        );
+        let mut sampler = sampler(Settings { top_k: 0, ..Settings::default() }, FULL);
         let mut logits = logits(5);
         logits[EOS as usize] = 50.0;
         for position in 0..10 {
@@ -334,12 +288,7 @@ mod tests {
 
     #[test]
     fn the_draw_follows_the_probabilities() {
-        let settings = Settings {
-            temperature: 1.0,
-            top_k: 0,
-            constrained: false,
-            ..Settings::default()
-        };
+        let settings = Settings { temperature: 1.0, top_k: 0, constrained: false, ..Settings::default() };
         let mut sampler = sampler(settings, FULL);
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let logits = [0.0, f32::NEG_INFINITY, 3f32.ln()];
@@ -353,11 +302,7 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_obeys_the_repetition_rule() {
-        let settings = Settings {
-            temperature: 0.0,
-            constrained: false,
-            ..Settings::default()
-        };
+        let settings = Settings { temperature: 0.0, constrained: false, ..Settings::default() };
         let mut sampler = sampler(settings, FULL);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let logits = [1.0, 2.0, 2.0, 0.0];
@@ -376,18 +321,10 @@ mod tests {
 
     #[test]
     fn unusable_logits_are_an_error() {
-        let settings = Settings {
-            constrained: false,
-            ..Settings::default()
-        };
+        let settings = Settings { constrained: false, ..Settings::default() };
         let mut sampler = sampler(settings, FULL);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        for logits in [
-            &[][..],
-            &[f32::NAN, 1.0],
-            &[f32::INFINITY, 1.0],
-            &[f32::NEG_INFINITY; 4],
-        ] {
+        for logits in [&[][..], &[f32::NAN, 1.0], &[f32::INFINITY, 1.0], &[f32::NEG_INFINITY; 4]] {
             assert!(sampler.next(logits, &[], 0, &mut rng).is_err());
         }
         let mut constrained = Sampler::new(Settings::default(), FULL);

@@ -137,9 +137,7 @@ impl Tokenizer {
 
     /// Whether `id` is a control or user-defined piece or an audio word: something ordinary text must never become.
     pub fn is_special(&self, id: u32) -> bool {
-        self.pieces
-            .get(id as usize)
-            .is_some_and(|piece| piece.kind == Kind::Special)
+        self.pieces.get(id as usize).is_some_and(|piece| piece.kind == Kind::Special)
     }
 
     /// Encodes a raw string as the reference does: `<s>` in front, and control, audio and byte pieces live.
@@ -230,12 +228,7 @@ impl Tokenizer {
             let Step { start, id, .. } = steps[end];
             match id {
                 Some(id) => ids.push(id),
-                None => ids.extend(
-                    text.as_bytes()[start..end]
-                        .iter()
-                        .rev()
-                        .map(|&b| self.bytes[b as usize]),
-                ),
+                None => ids.extend(text.as_bytes()[start..end].iter().rev().map(|&b| self.bytes[b as usize])),
             }
             end = start;
         }
@@ -308,11 +301,7 @@ struct Step {
 }
 
 impl Step {
-    const UNREACHED: Self = Self {
-        score: f64::NEG_INFINITY,
-        start: 0,
-        id: None,
-    };
+    const UNREACHED: Self = Self { score: f64::NEG_INFINITY, start: 0, id: None };
 
     fn improve(&mut self, score: f64, start: usize, id: Option<u32>) {
         if score > self.score {
@@ -337,25 +326,13 @@ pub(super) mod tests {
 
     /// Pieces that every test model needs, then the ordinary `words` with falling scores.
     fn pieces(words: &[&str]) -> Vec<Piece> {
-        let piece = |text: &str, score: f64, kind| Piece {
-            text: text.into(),
-            score,
-            kind,
-        };
+        let piece = |text: &str, score: f64, kind| Piece { text: text.into(), score, kind };
         let control =
             ["<unk>", "<s>", "</s>", "<|EOT|>", "<|BOT|>"].map(|text| piece(text, 0.0, Kind::Special));
         let bytes = (0..=255).map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, Kind::Byte));
-        let words = words
-            .iter()
-            .zip(1..)
-            .map(|(text, rank)| piece(text, -f64::from(rank), Kind::Ordinary));
+        let words = words.iter().zip(1..).map(|(text, rank)| piece(text, -f64::from(rank), Kind::Ordinary));
         let audio = (0..codes::CODES).map(|n| piece(&format!("<audio_{n}>"), 0.0, Kind::Special));
-        control
-            .into_iter()
-            .chain(bytes)
-            .chain(words)
-            .chain(audio)
-            .collect()
+        control.into_iter().chain(bytes).chain(words).chain(audio).collect()
     }
 
     fn small(words: &[&str]) -> Tokenizer {
@@ -369,39 +346,25 @@ pub(super) mod tests {
 
     fn miniature_bytes() -> Vec<u8> {
         let root = env!("CARGO_MANIFEST_DIR");
-        std::fs::read(format!(
-            "{root}/tests/data/checkpoint/Step-Audio-EditX/tokenizer.model"
-        ))
-        .unwrap()
+        std::fs::read(format!("{root}/tests/data/checkpoint/Step-Audio-EditX/tokenizer.model")).unwrap()
     }
 
     fn texts(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
-        ids.iter()
-            .map(|&id| tokenizer.pieces[id as usize].text.clone())
-            .collect()
+        ids.iter().map(|&id| tokenizer.pieces[id as usize].text.clone()).collect()
     }
 
     #[test]
     fn the_best_sum_wins_and_characters_without_a_piece_become_bytes() {
         let tokenizer = small(&["▁", "ab", "a", "b", "▁ab"]);
         assert_eq!(texts(&tokenizer, &tokenizer.encode("ab")), ["<s>", "▁", "ab"]);
-        assert_eq!(
-            texts(&tokenizer, &tokenizer.encode_user("bé")),
-            ["▁", "b", "<0xC3>", "<0xA9>"]
-        );
+        assert_eq!(texts(&tokenizer, &tokenizer.encode_user("bé")), ["▁", "b", "<0xC3>", "<0xA9>"]);
     }
 
     #[test]
     fn only_a_text_at_the_start_gets_a_space() {
         let tokenizer = small(&["▁", "a"]);
-        assert_eq!(
-            texts(&tokenizer, &tokenizer.encode("a<|EOT|>a")),
-            ["<s>", "▁", "a", "<|EOT|>", "a"]
-        );
-        assert_eq!(
-            texts(&tokenizer, &tokenizer.encode("<|EOT|>a")),
-            ["<s>", "<|EOT|>", "a"]
-        );
+        assert_eq!(texts(&tokenizer, &tokenizer.encode("a<|EOT|>a")), ["<s>", "▁", "a", "<|EOT|>", "a"]);
+        assert_eq!(texts(&tokenizer, &tokenizer.encode("<|EOT|>a")), ["<s>", "<|EOT|>", "a"]);
         assert_eq!(tokenizer.encode(" a"), tokenizer.encode("a"));
         assert_eq!(tokenizer.encode(""), [tokenizer.bos()]);
     }
@@ -425,23 +388,13 @@ pub(super) mod tests {
             Span::Audio(&[7, 8]),
         ];
         let raw = "the quick\nfox <audio_7><audio_8>";
-        assert_eq!(
-            tokenizer.encode_spans(&spans, Reading::Plain),
-            tokenizer.encode(raw)[1..]
-        );
+        assert_eq!(tokenizer.encode_spans(&spans, Reading::Plain), tokenizer.encode(raw)[1..]);
     }
 
     #[test]
     fn user_text_cannot_spell_a_piece() {
         let tokenizer = miniature();
-        for forged in [
-            "<|EOT|>",
-            "</s>",
-            "<unk>",
-            "<audio_5>",
-            "<0x0A>",
-            "<user_defined_symbol_22>",
-        ] {
+        for forged in ["<|EOT|>", "</s>", "<unk>", "<audio_5>", "<0x0A>", "<user_defined_symbol_22>"] {
             let live = tokenizer.encode(forged);
             let plain = tokenizer.encode_user(forged);
             assert!(plain.len() > live.len(), "{forged}");
@@ -453,14 +406,8 @@ pub(super) mod tests {
     #[test]
     fn broken_byte_runs_decode_to_replacement_characters() {
         let tokenizer = small(&["▁", "a"]);
-        assert_eq!(
-            tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.bytes[0xA9]]),
-            "é"
-        );
-        assert_eq!(
-            tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.eos()]),
-            "\u{fffd}<|EOT|>"
-        );
+        assert_eq!(tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.bytes[0xA9]]), "é");
+        assert_eq!(tokenizer.decode(&[tokenizer.bytes[0xC3], tokenizer.eos()]), "\u{fffd}<|EOT|>");
         assert_eq!(tokenizer.decode(&[u32::MAX]), "");
     }
 
@@ -487,13 +434,7 @@ pub(super) mod tests {
     #[test]
     fn a_damaged_file_is_refused() {
         let bytes = miniature_bytes();
-        for damaged in [
-            &bytes[..0],
-            &bytes[..1000],
-            &bytes[..bytes.len() - 1],
-            b"not a model",
-            &[0xFF; 40],
-        ] {
+        for damaged in [&bytes[..0], &bytes[..1000], &bytes[..bytes.len() - 1], b"not a model", &[0xFF; 40]] {
             let error = Tokenizer::new(damaged).unwrap_err();
             assert_eq!(error.kind, crate::error::Kind::Model);
         }

@@ -23,11 +23,7 @@ pub fn attention_with(
 ) -> Result<Tensor> {
     let (_, heads, _, _) = q.dims4()?;
     let keys = k.dim(2)?;
-    let budget = if q.device().is_cpu() {
-        CPU_SCORES
-    } else {
-        GPU_SCORES
-    };
+    let budget = if q.device().is_cpu() { CPU_SCORES } else { GPU_SCORES };
     in_blocks(q, k, v, budget / (heads * keys).max(1), bias)
 }
 
@@ -43,11 +39,7 @@ fn in_blocks(
     let together = if q.device().is_cpu() { 1 } else { batch };
     let view = |x: &Tensor, start: usize| {
         let part = x.narrow(0, start, together)?;
-        if together == 1 {
-            Ok(part)
-        } else {
-            part.contiguous()
-        }
+        if together == 1 { Ok(part) } else { part.contiguous() }
     };
     let block = (rows / together).clamp(1, queries.max(1));
     let mut parts = Vec::new();
@@ -87,11 +79,7 @@ mod tests {
 
     #[test]
     fn blocks_equal_the_whole() {
-        let (q, k, v) = (
-            wave((2, 3, 13, 4), 0.37),
-            wave((2, 3, 17, 4), 0.71),
-            wave((2, 3, 17, 4), 1.3),
-        );
+        let (q, k, v) = (wave((2, 3, 13, 4), 0.37), wave((2, 3, 17, 4), 0.71), wave((2, 3, 17, 4), 1.3));
         let bias = wave((1, 3, 13, 17), 0.9);
         let part = |r: Range<usize>| bias.narrow(2, r.start, r.len()).map(Some);
         let whole = in_blocks(&q, &k, &v, 1000, part).unwrap();
@@ -101,10 +89,7 @@ mod tests {
             assert!(largest_difference(&whole, &blocked) < 1e-6, "{rows}");
         }
         let plain = attention(&q, &k, &v).unwrap();
-        assert!(
-            largest_difference(&whole, &plain) > 1e-2,
-            "the bias had no effect"
-        );
+        assert!(largest_difference(&whole, &plain) > 1e-2, "the bias had no effect");
     }
 
     #[test]

@@ -26,11 +26,7 @@ pub struct Conv1dConfig {
 
 impl Default for Conv1dConfig {
     fn default() -> Self {
-        Self {
-            padding: (0, 0),
-            stride: 1,
-            dilation: 1,
-        }
+        Self { padding: (0, 0), stride: 1, dilation: 1 }
     }
 }
 
@@ -38,19 +34,12 @@ impl Conv1dConfig {
     /// As many output rows as input rows, each centred under an odd kernel of `taps`.
     pub fn same(taps: usize, dilation: usize) -> Self {
         let side = taps.saturating_sub(1) * dilation / 2;
-        Self {
-            padding: (side, side),
-            dilation,
-            ..Self::default()
-        }
+        Self { padding: (side, side), dilation, ..Self::default() }
     }
 
     /// As many output rows as input rows, none of which sees a later one.
     pub fn causal(taps: usize) -> Self {
-        Self {
-            padding: (taps.saturating_sub(1), 0),
-            ..Self::default()
-        }
+        Self { padding: (taps.saturating_sub(1), 0), ..Self::default() }
     }
 }
 
@@ -68,10 +57,7 @@ impl Conv1d {
     /// Takes a `PyTorch` kernel `[c_out, c_in, taps]` and an optional bias `[c_out]`.
     pub fn new(weight: &Tensor, bias: Option<Tensor>, config: Conv1dConfig) -> Result<Self> {
         let (c_out, c_in, taps) = weight.dims3()?;
-        let kernel = weight
-            .permute((2, 1, 0))?
-            .contiguous()?
-            .reshape((taps * c_in, c_out))?;
+        let kernel = weight.permute((2, 1, 0))?.contiguous()?.reshape((taps * c_in, c_out))?;
         Self::from_kernel(kernel, bias, taps, config)
     }
 
@@ -94,12 +80,7 @@ impl Conv1d {
         if taps == 0 || kernel.dim(0)? == 0 {
             bail!("a convolution needs a kernel, not {:?}", kernel.dims());
         }
-        Ok(Self {
-            kernel,
-            bias,
-            taps,
-            config,
-        })
+        Ok(Self { kernel, bias, taps, config })
     }
 
     /// The number of taps.
@@ -116,10 +97,7 @@ impl Conv1d {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let plan = Plan::new(x, self.kernel.dims2()?, self.taps, self.config)?;
         if x.device().is_cpu() && x.dtype() == DType::F32 {
-            let op = OverlappingProduct {
-                plan,
-                bias: self.bias.as_ref(),
-            };
+            let op = OverlappingProduct { plan, bias: self.bias.as_ref() };
             return x.contiguous()?.apply_op2_no_bwd(&self.kernel, &op);
         }
         let rows = plan.gather(x)?.matmul(&self.kernel)?;
@@ -163,16 +141,8 @@ impl ConvTranspose1d {
             .contiguous()?
             .reshape((block_taps * c_in, stride * c_out))?;
         let bias = bias.map(|bias| bias.repeat(stride)).transpose()?;
-        let config = Conv1dConfig {
-            padding: (block_taps - 1, block_taps - 1),
-            ..Conv1dConfig::default()
-        };
-        Ok(Self {
-            blocks: Conv1d::from_kernel(kernel, bias, block_taps, config)?,
-            taps,
-            stride,
-            padding,
-        })
+        let config = Conv1dConfig { padding: (block_taps - 1, block_taps - 1), ..Conv1dConfig::default() };
+        Ok(Self { blocks: Conv1d::from_kernel(kernel, bias, block_taps, config)?, taps, stride, padding })
     }
 
     /// Reads `weight` and, where there is one, `bias`; the dimensions are those of the tensors.
@@ -191,9 +161,11 @@ impl ConvTranspose1d {
         let blocks = self.blocks.forward(x)?;
         let (_, block_count, width) = blocks.dims3()?;
         let whole = (rows.max(1) - 1) * self.stride + self.taps;
-        blocks
-            .reshape((batch, block_count * self.stride, width / self.stride))?
-            .narrow(1, self.padding, whole - 2 * self.padding)
+        blocks.reshape((batch, block_count * self.stride, width / self.stride))?.narrow(
+            1,
+            self.padding,
+            whole - 2 * self.padding,
+        )
     }
 }
 
@@ -214,11 +186,7 @@ impl DepthwiseConv1d {
             bail!("a depthwise kernel cannot be {:?}", weight.dims());
         }
         let kernel = weight.reshape((channels, taps))?.t()?.contiguous()?;
-        Ok(Self {
-            kernel,
-            bias,
-            padding,
-        })
+        Ok(Self { kernel, bias, padding })
     }
 
     /// Reads `weight` and, where there is one, `bias`.
@@ -232,18 +200,11 @@ impl DepthwiseConv1d {
         let (batch, rows, found) = x.dims3()?;
         let padded = rows + self.padding.0 + self.padding.1;
         if found != channels || padded < taps {
-            bail!(
-                "a depthwise kernel {:?} cannot run on {:?}",
-                self.kernel.dims(),
-                x.dims()
-            );
+            bail!("a depthwise kernel {:?} cannot run on {:?}", self.kernel.dims(), x.dims());
         }
         let rows_out = padded + 1 - taps;
         let y = if x.device().is_cpu() && x.dtype() == DType::F32 {
-            let op = ShiftedProducts {
-                shape: (batch, rows, rows_out, channels),
-                left: self.padding.0,
-            };
+            let op = ShiftedProducts { shape: (batch, rows, rows_out, channels), left: self.padding.0 };
             x.contiguous()?.apply_op2_no_bwd(&self.kernel, &op)?
         } else {
             let x = x.pad_with_zeros(1, self.padding.0, self.padding.1)?;
@@ -258,9 +219,7 @@ impl DepthwiseConv1d {
 }
 
 fn optional_bias(vb: &VarBuilder<'_>) -> Result<Option<Tensor>> {
-    vb.contains_tensor("bias")
-        .then(|| vb.get_unchecked("bias"))
-        .transpose()
+    vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()
 }
 
 /// The sizes of one run of a [`Conv1d`].
@@ -288,24 +247,12 @@ impl Plan {
                 x.dims()
             );
         }
-        Ok(Self {
-            batch,
-            rows_in,
-            rows_out: (padded - span) / config.stride + 1,
-            c_in,
-            c_out,
-            taps,
-            config,
-        })
+        Ok(Self { batch, rows_in, rows_out: (padded - span) / config.stride + 1, c_in, c_out, taps, config })
     }
 
     /// The taps of each output row side by side: `[b * rows_out, taps * c_in]`.
     fn gather(&self, x: &Tensor) -> Result<Tensor> {
-        let Conv1dConfig {
-            padding: (left, right),
-            stride,
-            dilation,
-        } = self.config;
+        let Conv1dConfig { padding: (left, right), stride, dilation } = self.config;
         // Each tap takes whole strides, so that the last one may reach up to a stride beyond the padding.
         let reach = (self.taps - 1) * dilation + self.rows_out * stride;
         let right = right.max(reach.saturating_sub(left + self.rows_in));
@@ -315,9 +262,7 @@ impl Plan {
             if stride == 1 {
                 return Ok(rows);
             }
-            let steps = rows
-                .contiguous()?
-                .reshape((self.batch, self.rows_out, stride, self.c_in))?;
+            let steps = rows.contiguous()?.reshape((self.batch, self.rows_out, stride, self.c_in))?;
             steps.narrow(2, 0, 1)?.squeeze(2)
         };
         let taps = (0..self.taps).map(tap).collect::<Result<Vec<_>>>()?;
@@ -327,9 +272,7 @@ impl Plan {
     /// Rows of one sequence: every `dilation`-th row of one batch element, padded to whole strides.
     fn sequence_rows(&self) -> usize {
         let padded = self.rows_in + self.config.padding.0 + self.config.padding.1;
-        padded
-            .div_ceil(self.config.dilation)
-            .next_multiple_of(self.config.stride)
+        padded.div_ceil(self.config.dilation).next_multiple_of(self.config.stride)
     }
 
     fn sequences(&self) -> usize {
@@ -429,9 +372,7 @@ impl CustomOp2 for OverlappingProduct<'_> {
         let k = plan.taps * plan.c_in;
         let windows = Layout::new(Shape::from((m, k)), vec![stride * plan.c_in, 1], start);
         let product = rows.matmul(kernel, (1, m, plan.c_out, k), &windows, kernel_layout)?;
-        let CpuStorage::F32(product) = product else {
-            bail!("a convolution on the CPU runs in f32")
-        };
+        let CpuStorage::F32(product) = product else { bail!("a convolution on the CPU runs in f32") };
         let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
         let y = plan.restore(product, bias.as_deref());
         let shape = Shape::from((plan.batch, plan.rows_out, plan.c_out));
@@ -522,11 +463,7 @@ mod tests {
     /// Runs the path of the devices other than the CPU, in f64.
     fn forward_elsewhere(conv: &Conv1d, x: &Tensor) -> Tensor {
         let f64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
-        let conv = Conv1d {
-            kernel: f64(&conv.kernel),
-            bias: conv.bias.as_ref().map(f64),
-            ..conv.clone()
-        };
+        let conv = Conv1d { kernel: f64(&conv.kernel), bias: conv.bias.as_ref().map(f64), ..conv.clone() };
         conv.forward(&f64(x)).unwrap().to_dtype(DType::F32).unwrap()
     }
 
@@ -602,23 +539,13 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_fit() {
-        let config = |stride, dilation| Conv1dConfig {
-            stride,
-            dilation,
-            ..Conv1dConfig::default()
-        };
+        let config = |stride, dilation| Conv1dConfig { stride, dilation, ..Conv1dConfig::default() };
         let weight = random(&[2, 3, 4]);
         assert!(Conv1d::new(&weight, None, config(2, 2)).is_err());
         assert!(Conv1d::new(&weight, None, config(0, 1)).is_err());
         let conv = Conv1d::new(&weight, None, config(1, 1)).unwrap();
-        assert!(
-            conv.forward(&random(&[1, 3, 3])).is_err(),
-            "shorter than the kernel"
-        );
-        assert!(
-            conv.forward(&random(&[1, 9, 2])).is_err(),
-            "another channel count"
-        );
+        assert!(conv.forward(&random(&[1, 3, 3])).is_err(), "shorter than the kernel");
+        assert!(conv.forward(&random(&[1, 9, 2])).is_err(), "another channel count");
         assert!(ConvTranspose1d::new(&weight, None, 0, 0).is_err());
         assert!(ConvTranspose1d::new(&weight, None, 2, 3).is_err());
         let empty = Tensor::zeros((1, 0, 2), DType::F32, &Device::Cpu).unwrap();

@@ -40,10 +40,7 @@ impl CustomOp1 for Gelu {
 
 /// erf to 4e-7, free of branches so that loops over it vectorise: the rational function of Eigen's `erf`.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "a call per element would keep the loops scalar"
-)]
+#[expect(clippy::inline_always, reason = "a call per element would keep the loops scalar")]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let s = x * x;
@@ -74,28 +71,14 @@ mod tests {
         let exact = x.to_dtype(DType::F64).unwrap().gelu_erf().unwrap();
         let found = gelu(&x).unwrap().to_dtype(DType::F64).unwrap();
         // A factor off by one rounding moves large values further.
-        let scale = x
-            .abs()
-            .unwrap()
-            .maximum(1.0)
-            .unwrap()
-            .to_dtype(DType::F64)
-            .unwrap();
-        let difference = ((found - exact).unwrap().abs().unwrap() / scale)
-            .unwrap()
-            .max_all()
-            .unwrap();
+        let scale = x.abs().unwrap().maximum(1.0).unwrap().to_dtype(DType::F64).unwrap();
+        let difference = ((found - exact).unwrap().abs().unwrap() / scale).unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f64>().unwrap() < 3e-7, "{difference}");
     }
 
     #[test]
     fn strided_inputs_keep_their_shape() {
-        let x = Tensor::arange(0f32, 6.0, &Device::Cpu)
-            .unwrap()
-            .reshape((2, 3))
-            .unwrap()
-            .t()
-            .unwrap();
+        let x = Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap().reshape((2, 3)).unwrap().t().unwrap();
         let found = gelu(&x).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(found.len(), 3);
         assert!((found[0][1] - 2.995_95).abs() < 1e-4);

@@ -321,10 +321,7 @@ mod tests {
     fn precision_is_parsed_and_resolved() {
         let parsed: Precision = "auto".parse().unwrap();
         assert_eq!(parsed.kind(&Device::Cpu), WeightKind::Q8);
-        assert_eq!(
-            "q4".parse::<Precision>().unwrap(),
-            Precision::Only(WeightKind::Q4)
-        );
+        assert_eq!("q4".parse::<Precision>().unwrap(), Precision::Only(WeightKind::Q4));
         assert!("int4".parse::<Precision>().is_err());
     }
 }

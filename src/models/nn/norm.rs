@@ -20,11 +20,7 @@ impl LayerNorm {
 
     /// From scale and shift, both [d].
     pub fn new(weight: Tensor, bias: Tensor, eps: f32) -> Result<Self> {
-        Ok(Self {
-            weight: weight.contiguous()?,
-            bias: bias.contiguous()?,
-            eps,
-        })
+        Ok(Self { weight: weight.contiguous()?, bias: bias.contiguous()?, eps })
     }
 
     /// The same normalisation followed by a multiplication with `factor`.
@@ -74,15 +70,11 @@ impl CustomOp3 for TwoPass {
         let shape = x_layout.shape();
         let width = weight.len();
         if shape.dims().last() != Some(&width) || bias.len() != width {
-            candle_core::bail!(
-                "layer norm of {shape:?} with {width} weights, {} biases",
-                bias.len()
-            );
+            candle_core::bail!("layer norm of {shape:?} with {width} weights, {} biases", bias.len());
         }
         let mut out = vec![0f32; x.len()];
         let rows = out.par_chunks_mut(width).zip(x.par_chunks(width));
-        rows.with_min_len(16)
-            .for_each(|(out, row)| normalise(out, row, weight, bias, self.eps));
+        rows.with_min_len(16).for_each(|(out, row)| normalise(out, row, weight, bias, self.eps));
         Ok((CpuStorage::F32(out), shape.clone()))
     }
 }

@@ -50,11 +50,7 @@ impl Request {
 
     /// Asks for a vector of `length`.
     pub fn vector(part: String, length: usize) -> Self {
-        Self {
-            parts: vec![part],
-            role: Role::Vector,
-            dims: vec![length],
-        }
+        Self { parts: vec![part], role: Role::Vector, dims: vec![length] }
     }
 
     /// The name of the whole.
@@ -80,11 +76,7 @@ impl Request {
         if dims == self.dims {
             return Ok(());
         }
-        let message = format!(
-            "`{}` has the shape {dims:?} instead of {:?}",
-            self.name(),
-            self.dims
-        );
+        let message = format!("`{}` has the shape {dims:?} instead of {:?}", self.name(), self.dims);
         Err(Error::model(message).hint("the weights and `config.json` belong to different models"))
     }
 }
@@ -154,11 +146,7 @@ impl Source for Checkpoint {
 
     fn linear(&self, request: &Request) -> Result<Linear> {
         let weight = request.read(&self.vb)?;
-        Ok(Linear::placed(
-            &weight,
-            request.role.kind(self.kind),
-            &self.device,
-        )?)
+        Ok(Linear::placed(&weight, request.role.kind(self.kind), &self.device)?)
     }
 
     fn table(&self, request: &Request) -> Result<Table> {

@@ -108,13 +108,9 @@ fn product<T: Half>(x: &Tensor, weights: &[T], n: usize) -> Result<Tensor> {
     }
     let activations = x.to_vec2::<f32>()?;
     let mut products = vec![0f32; n * m];
-    let tasks = products
-        .par_chunks_mut(ROWS_PER_TASK * m)
-        .zip(weights.par_chunks(ROWS_PER_TASK * k));
+    let tasks = products.par_chunks_mut(ROWS_PER_TASK * m).zip(weights.par_chunks(ROWS_PER_TASK * k));
     tasks.for_each(|(products, weights)| dots(weights, &activations, products));
-    Tensor::from_vec(products, (n, m), &Device::Cpu)?
-        .t()?
-        .contiguous()
+    Tensor::from_vec(products, (n, m), &Device::Cpu)?.t()?.contiguous()
 }
 
 /// The products of some rows of weights with each row of activations, `[rows, activations]`.
@@ -174,14 +170,7 @@ mod tests {
     use candle_core::DType;
 
     fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
-        (a - b)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .max_all()
-            .unwrap()
-            .to_scalar()
-            .unwrap()
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
     }
 
     #[test]

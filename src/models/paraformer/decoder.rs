@@ -24,10 +24,7 @@ pub struct DecoderConfig {
 
 impl Default for DecoderConfig {
     fn default() -> Self {
-        Self {
-            attention_heads: 4,
-            sanm_shfit: Some(5),
-        }
+        Self { attention_heads: 4, sanm_shfit: Some(5) }
     }
 }
 
@@ -68,9 +65,7 @@ impl Decoder {
         let layers = (0..).map(|index| vb.pp("decoders").pp(index));
         let layers = layers.take_while(|layer| layer.contains_tensor("norm1.weight"));
         Ok(Self {
-            layers: layers
-                .map(|layer| Layer::new(config, &layer))
-                .collect::<Result<_>>()?,
+            layers: layers.map(|layer| Layer::new(config, &layer)).collect::<Result<_>>()?,
             last: FeedForward::new(&vb.pp("decoders3.0"))?,
             after_norm: LayerNorm::load(&vb.pp("after_norm"), NORM_EPS)?,
             output: linear(&vb.pp("output_layer"))?,
@@ -90,16 +85,10 @@ impl Decoder {
         let state = |layer: &Layer| {
             Ok(LayerState {
                 tokens: zeros(layer.taps - 1, layer.width)?,
-                rows: (reach > 0)
-                    .then(|| zeros(reach, layer.attention.width * 2))
-                    .transpose()?,
+                rows: (reach > 0).then(|| zeros(reach, layer.attention.width * 2)).transpose()?,
             })
         };
-        Ok(DecoderState {
-            layers: self.layers.iter().map(state).collect::<Result<_>>()?,
-            reach,
-            filled: 0,
-        })
+        Ok(DecoderState { layers: self.layers.iter().map(state).collect::<Result<_>>()?, reach, filled: 0 })
     }
 
     /// Scores [tokens, vocabulary] of token sounds [tokens, d].
@@ -173,9 +162,7 @@ impl Layer {
         let y = Tensor::cat(&[&state.tokens, &y], 0)?;
         state.tokens = y.narrow(0, x.dim(0)?, self.taps - 1)?.force_contiguous()?;
         let x = (x + self.memory.forward(&y.unsqueeze(0)?)?.squeeze(0)?)?;
-        let heard = self
-            .attention
-            .forward(&self.norm3.forward(&x)?, encoded, mask, &mut state.rows)?;
+        let heard = self.attention.forward(&self.norm3.forward(&x)?, encoded, mask, &mut state.rows)?;
         x + heard
     }
 }
@@ -223,13 +210,7 @@ impl CrossAttention {
         if heads == 0 || !width.is_multiple_of(heads) {
             bail!("queries of {width} values cannot be cut into {heads} heads");
         }
-        Ok(Self {
-            q,
-            kv: linear(&vb.pp("linear_k_v"))?,
-            out: linear(&vb.pp("linear_out"))?,
-            heads,
-            width,
-        })
+        Ok(Self { q, kv: linear(&vb.pp("linear_k_v"))?, out: linear(&vb.pp("linear_out"))?, heads, width })
     }
 
     fn forward(
@@ -246,17 +227,13 @@ impl CrossAttention {
             kv = Tensor::cat(&[&*cache, &kv], 0)?;
             *cache = kv.narrow(0, kv.dim(0)? - reach, reach)?.force_contiguous()?;
         }
-        let kv = kv
-            .reshape(((), 2, self.heads, head))?
-            .permute((1, 2, 0, 3))?
-            .contiguous()?; // [2, heads, rows, head]
+        let kv = kv.reshape(((), 2, self.heads, head))?.permute((1, 2, 0, 3))?.contiguous()?; // [2, heads, rows, head]
         let q = (self.q.forward(x)? * (head as f64).powf(-0.5))?
             .reshape((tokens, self.heads, head))?
             .transpose(0, 1)?
             .contiguous()?;
         let scores = q.matmul(&kv.get(0)?.t()?)?.broadcast_add(mask)?;
         let heard = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
-        self.out
-            .forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
+        self.out.forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
     }
 }

@@ -56,12 +56,7 @@ impl Default for Config {
             frontend: FrontEndConfig::default(),
             predictor: PredictorConfig::default(),
             decoder: DecoderConfig::default(),
-            chunking: Chunking {
-                before: 0,
-                rows: 10,
-                after: 5,
-                look_back: 4,
-            },
+            chunking: Chunking { before: 0, rows: 10, after: 5, look_back: 4 },
             decoder_look_back: 1,
         }
     }
@@ -233,24 +228,16 @@ impl Paraformer {
     pub fn hear(&self, state: &mut State, features: &Features, last: bool) -> Result<Option<Heard>> {
         let former = state.encoder.chunks();
         let encoded = self.encoder.forward(&mut state.encoder, features)?;
-        let fired = self
-            .predictor
-            .fire(&mut state.carry, &encoded, &self.chunking, features.rows, last)?;
+        let fired = self.predictor.fire(&mut state.carry, &encoded, &self.chunking, features.rows, last)?;
         if fired.rows.is_empty() {
             return Ok(None);
         }
         let (encoded, seen) = self.shown(&encoded, &fired, features.rows)?;
-        let scores = self
-            .decoder
-            .forward(&mut state.decoder, &fired.embeds, &encoded, &seen)?;
+        let scores = self.decoder.forward(&mut state.decoder, &fired.embeds, &encoded, &seen)?;
         let log_probs = candle_nn::ops::log_softmax(&scores, D::Minus1)?;
         Ok(Some(Heard {
             ids: log_probs.argmax(D::Minus1)?.to_vec1()?,
-            rows: fired
-                .rows
-                .iter()
-                .map(|&at| self.utterance_row(former, at))
-                .collect(),
+            rows: fired.rows.iter().map(|&at| self.utterance_row(former, at)).collect(),
             embeds: fired.embeds,
             log_probs,
         }))

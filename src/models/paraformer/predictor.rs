@@ -59,11 +59,7 @@ pub struct Carry {
 impl Carry {
     /// The weighted mean of its rows, [1, d].
     pub fn hidden(&self) -> Result<Tensor> {
-        if self.alpha > 0.0 {
-            &self.frame / f64::from(self.alpha)
-        } else {
-            Ok(self.frame.clone())
-        }
+        if self.alpha > 0.0 { &self.frame / f64::from(self.alpha) } else { Ok(self.frame.clone()) }
     }
 }
 
@@ -77,10 +73,7 @@ pub(super) struct Fired {
 
 impl Predictor {
     pub(super) fn new(config: PredictorConfig, vb: &VarBuilder<'_>) -> Result<Self> {
-        let padding = Conv1dConfig {
-            padding: (config.l_order, config.r_order),
-            ..Conv1dConfig::default()
-        };
+        let padding = Conv1dConfig { padding: (config.l_order, config.r_order), ..Conv1dConfig::default() };
         Ok(Self {
             config,
             conv: Conv1d::load(&vb.pp("cif_conv1d"), padding)?,
@@ -90,10 +83,7 @@ impl Predictor {
 
     /// Nothing carried over yet.
     pub(super) fn start(&self) -> Result<Carry> {
-        Ok(Carry {
-            alpha: 0.0,
-            frame: self.output.weight().zeros_like()?,
-        })
+        Ok(Carry { alpha: 0.0, frame: self.output.weight().zeros_like()? })
     }
 
     /// Tokens of the windows [chunks, window, d] that hold `rows` new rows; `last` when the utterance ends with them.
@@ -115,9 +105,7 @@ impl Predictor {
         let found = integrate(&alphas, &mut carry.alpha, self.config.threshold);
         let tokens = found.fired.len();
         let weights = Tensor::from_vec(found.weights, (tokens + 1, alphas.len() + 1), encoded.device())?;
-        let frames = weights
-            .to_dtype(encoded.dtype())?
-            .matmul(&Tensor::cat(&sources, 0)?)?;
+        let frames = weights.to_dtype(encoded.dtype())?.matmul(&Tensor::cat(&sources, 0)?)?;
         carry.frame = frames.narrow(0, tokens, 1)?.force_contiguous()?;
         // The silence after the end counts as the last row.
         let former_chunks = rows.div_ceil(chunking.rows).saturating_sub(1);
@@ -134,10 +122,7 @@ impl Predictor {
         let alphas = candle_nn::ops::sigmoid(&self.output.forward(&hidden.flatten(0, 1)?)?)?;
         let alphas: Vec<f32> = alphas.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
         let (factor, noise) = (self.config.smooth_factor, self.config.noise_threshold);
-        Ok(alphas
-            .iter()
-            .map(|alpha| (alpha * factor - noise).max(0.0))
-            .collect())
+        Ok(alphas.iter().map(|alpha| (alpha * factor - noise).max(0.0)).collect())
     }
 }
 
@@ -236,12 +221,7 @@ mod tests {
 
     #[test]
     fn every_row_is_due_once() {
-        let chunking = Chunking {
-            before: 1,
-            rows: 2,
-            after: 1,
-            look_back: 0,
-        };
+        let chunking = Chunking { before: 1, rows: 2, after: 1, look_back: 0 };
         let due = |rows, last| {
             let mut alphas = vec![1.0; 8];
             keep_due(&mut alphas, &chunking, rows, last);

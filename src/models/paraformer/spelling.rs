@@ -35,11 +35,7 @@ pub fn spell<S: AsRef<str>>(pieces: &[S]) -> Vec<Spelled> {
             text.push_str(&piece.replace(GLUE, ""));
         } else if !stands_alone && consists_of(piece, |c| c.is_alphabetic() || c == '\'') {
             let (beginning, first) = begun.take().unwrap_or((String::new(), at));
-            words.push(Spelled {
-                text: beginning + piece,
-                spaced: true,
-                pieces: first..=at,
-            });
+            words.push(Spelled { text: beginning + piece, spaced: true, pieces: first..=at });
         } else {
             if stands_alone
                 && begun.is_none()
@@ -47,11 +43,7 @@ pub fn spell<S: AsRef<str>>(pieces: &[S]) -> Vec<Spelled> {
             {
                 former.spaced = false;
             }
-            words.push(Spelled {
-                text: piece.into(),
-                spaced: false,
-                pieces: at..=at,
-            });
+            words.push(Spelled { text: piece.into(), spaced: false, pieces: at..=at });
         }
     }
     abbreviate(words)
@@ -138,10 +130,7 @@ mod tests {
     #[test]
     fn words_know_their_pieces() {
         let words = spell(&["<unk>", "he@@", "llo", "a", "b", "你"]);
-        let found: Vec<_> = words
-            .iter()
-            .map(|word| (word.text.as_str(), word.pieces.clone()))
-            .collect();
+        let found: Vec<_> = words.iter().map(|word| (word.text.as_str(), word.pieces.clone())).collect();
         assert_eq!(found, [("hello", 1..=2), ("AB", 3..=4), ("你", 5..=5)]);
     }
 

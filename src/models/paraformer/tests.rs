@@ -16,10 +16,7 @@ const VOCABULARY: usize = 11;
 fn shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
     let mut add = |prefix: &str, list: &[(&str, &[usize])]| {
-        shapes.extend(
-            list.iter()
-                .map(|(name, shape)| (format!("{prefix}.{name}"), shape.to_vec())),
-        );
+        shapes.extend(list.iter().map(|(name, shape)| (format!("{prefix}.{name}"), shape.to_vec())));
     };
     for (layer, width) in [("encoder.encoders0.0", WIDTH), ("encoder.encoders.0", D)] {
         add(
@@ -68,10 +65,7 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
     }
     add("encoder.after_norm", &[("weight", &[D]), ("bias", &[D])]);
     add("decoder.after_norm", &[("weight", &[D]), ("bias", &[D])]);
-    add(
-        "decoder.output_layer",
-        &[("weight", &[VOCABULARY, D]), ("bias", &[VOCABULARY])],
-    );
+    add("decoder.output_layer", &[("weight", &[VOCABULARY, D]), ("bias", &[VOCABULARY])]);
     add("predictor.cif_conv1d", &[("weight", &[D, D, 3]), ("bias", &[D])]);
     add("predictor.cif_output", &[("weight", &[1, D]), ("bias", &[1])]);
     shapes
@@ -80,11 +74,7 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
 fn weights() -> VarBuilder<'static> {
     let tensor = |(name, shape): (String, Vec<usize>)| {
         // Weights of rows that stay near one half: a token every other row.
-        let size = if name.starts_with("predictor.cif_output") {
-            0.3
-        } else {
-            3.0
-        };
+        let size = if name.starts_with("predictor.cif_output") { 0.3 } else { 3.0 };
         let values = noise(&name, shape.iter().product());
         let values: Vec<f32> = values.iter().map(|x| size * x).collect();
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
@@ -98,30 +88,16 @@ fn config(
     decoder_look_back: usize,
 ) -> Config {
     Config {
-        encoder: EncoderConfig {
-            attention_heads: 2,
-            sanm_shfit: 0,
-        },
-        decoder: DecoderConfig {
-            attention_heads: 3,
-            sanm_shfit: Some(TAPS / 2),
-        },
-        chunking: Chunking {
-            before,
-            rows,
-            after,
-            look_back,
-        },
+        encoder: EncoderConfig { attention_heads: 2, sanm_shfit: 0 },
+        decoder: DecoderConfig { attention_heads: 3, sanm_shfit: Some(TAPS / 2) },
+        chunking: Chunking { before, rows, after, look_back },
         decoder_look_back,
         ..Config::default()
     }
 }
 
 fn cmvn() -> Cmvn {
-    Cmvn {
-        shift: vec![-8.0; WIDTH],
-        scale: vec![0.3; WIDTH],
-    }
+    Cmvn { shift: vec![-8.0; WIDTH], scale: vec![0.3; WIDTH] }
 }
 
 fn pieces() -> Vec<String> {
@@ -163,12 +139,7 @@ fn hear(paraformer: &Paraformer, features: &Features, chunks: usize) -> (Vec<u32
 
 #[test]
 fn many_chunks_at_once_equal_one_after_the_other() {
-    let settings = [
-        ((0, 4, 5, 4), 1),
-        ((0, 10, 5, 4), 2),
-        ((5, 10, 5, 0), 0),
-        ((1, 2, 1, 3), 7),
-    ];
+    let settings = [((0, 4, 5, 4), 1), ((0, 10, 5, 4), 2), ((5, 10, 5, 0), 0), ((1, 2, 1, 3), 7)];
     for (chunking, decoder_look_back) in settings {
         let config = config(chunking, decoder_look_back);
         let paraformer = paraformer(&config);
@@ -177,10 +148,7 @@ fn many_chunks_at_once_equal_one_after_the_other() {
         let features = paraformer.frontend().features(&samples, 0..total, &[]);
         let (ids, rows, scores) = hear(&paraformer, &features, 1);
         assert!(ids.len() > 10, "{} tokens make no test", ids.len());
-        assert!(
-            rows.is_sorted() && rows.iter().all(|&row| row < total),
-            "{rows:?}"
-        );
+        assert!(rows.is_sorted() && rows.iter().all(|&row| row < total), "{rows:?}");
         for chunks in [3, 1000] {
             let many = hear(&paraformer, &features, chunks);
             assert_eq!((&many.0, &many.1), (&ids, &rows), "{config:?}, {chunks} chunks");
@@ -198,9 +166,7 @@ fn a_rest_too_short_for_a_row_changes_nothing() {
     let whole = paraformer.transcribe(&samples[..19_200], &mut go_on).unwrap();
     assert!(!whole.ids.is_empty());
     for rest in [1, 399, 500] {
-        let found = paraformer
-            .transcribe(&samples[..19_200 + rest], &mut go_on)
-            .unwrap();
+        let found = paraformer.transcribe(&samples[..19_200 + rest], &mut go_on).unwrap();
         assert_eq!(found, whole, "{rest} samples more");
     }
 }
@@ -245,23 +211,15 @@ fn refuses_what_does_not_belong_together() {
     let config = config((0, 4, 5, 4), 1);
     let few = Paraformer::new(&config, cmvn(), &weights(), vec!["a".into()]);
     assert_eq!(few.map(|_| ()).map_err(|error| error.kind), Err(Kind::Model));
-    let later = Config {
-        decoder: DecoderConfig {
-            attention_heads: 3,
-            sanm_shfit: Some(0),
-        },
-        ..config
-    };
+    let later = Config { decoder: DecoderConfig { attention_heads: 3, sanm_shfit: Some(0) }, ..config };
     assert!(Paraformer::new(&later, cmvn(), &weights(), pieces()).is_err());
 }
 
 #[test]
 fn shares_the_encoder_of_a_tokenizer() {
     let config = config((0, 10, 5, 4), 1);
-    let tokenizer = crate::models::linguistic::Config {
-        encoder: config.encoder.clone(),
-        ..Default::default()
-    };
+    let tokenizer =
+        crate::models::linguistic::Config { encoder: config.encoder.clone(), ..Default::default() };
     let codebook = Tensor::from_vec(noise("codes", 5 * D), (5, D), &Device::Cpu).unwrap();
     let tokenizer = LinguisticTokenizer::new(&tokenizer, cmvn(), weights(), codebook).unwrap();
     assert_eq!(tokenizer.encode(&sound(16_000)).unwrap().len(), 16);

@@ -57,10 +57,7 @@ impl Default for Config {
 
 impl Default for IstftConfig {
     fn default() -> Self {
-        Self {
-            n_fft: 16,
-            hop_len: 4,
-        }
+        Self { n_fft: 16, hop_len: 4 }
     }
 }
 

@@ -36,10 +36,7 @@ impl F0Predictor {
 
     /// Mel `[1, t, bands]` to `t` frequencies in Hz.
     pub(super) fn forward(&self, mel: &Tensor) -> Result<Vec<f32>> {
-        let hidden = self
-            .convolutions
-            .iter()
-            .try_fold(mel.clone(), |x, layer| layer.forward(&x)?.elu(1.))?;
+        let hidden = self.convolutions.iter().try_fold(mel.clone(), |x, layer| layer.forward(&x)?.elu(1.))?;
         let f0 = self.classifier.forward(&hidden)?.abs()?;
         f0.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }

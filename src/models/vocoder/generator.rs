@@ -41,15 +41,11 @@ struct Stage {
 impl Generator {
     pub(super) fn new(config: &Config, vb: &VarBuilder<'_>) -> Result<Self> {
         let rates = &config.upsample_rates;
-        let count = (0..)
-            .take_while(|i| vb.contains_tensor(&format!("ups.{i}.bias")))
-            .count();
+        let count = (0..=rates.len()).take_while(|i| vb.contains_tensor(&format!("ups.{i}.bias"))).count();
         if count != rates.len() || count == 0 || rates.contains(&0) {
             bail!("the checkpoint has {count} upsampling layers for the rates {rates:?}");
         }
-        let stages = (0..count)
-            .map(|i| Stage::new(config, i, vb))
-            .collect::<Result<_>>()?;
+        let stages = (0..count).map(|i| Stage::new(config, i, vb)).collect::<Result<_>>()?;
         Ok(Self {
             conv_pre: Conv1d::load_same(&vb.pp("conv_pre"), 1)?,
             stages,
@@ -68,7 +64,7 @@ impl Generator {
 
     pub(super) fn forward_in_pieces(&self, mel: &Tensor, spectrum: &Tensor, piece: usize) -> Result<Tensor> {
         let frames = mel.dim(1)?;
-        let context = self.context()?;
+        let context = self.context();
         if frames <= piece + 2 * context {
             return self.filter(mel, spectrum, &mut |_, _| ());
         }
@@ -91,13 +87,20 @@ impl Generator {
         filtered.narrow(1, (kept.start - from) * rows, kept.len() * rows + closing)
     }
 
-    /// Frames on one side of a row that can change it.
-    fn context(&self) -> Result<usize> {
-        let mut reach = self.conv_post.taps() / 2 + 1;
+    /// Frames on one side of an output row that can change it, through the mel or through the source.
+    pub(super) fn context(&self) -> usize {
+        let mut rows = self.conv_post.taps() / 2 + 1;
+        let mut rows_per_frame = self.rows_per_frame;
+        let mut through_source = 0;
         for stage in self.stages.iter().rev() {
-            reach = (reach + stage.reach()).div_ceil(stage.rate) + stage.up.taps().div_ceil(stage.rate);
+            rows += stage.blocks.iter().map(|block| block.reach).max().unwrap_or(0);
+            // The kernel that brings the source down spans two rows.
+            let source = rows + stage.source_block.reach + 2;
+            through_source = through_source.max(source.div_ceil(rows_per_frame));
+            rows = rows.div_ceil(stage.rate) + stage.up.taps().div_ceil(stage.rate);
+            rows_per_frame /= stage.rate;
         }
-        Ok(reach + self.conv_pre.taps() / 2)
+        through_source.max(rows + self.conv_pre.taps() / 2)
     }
 
     /// The whole in one piece.
@@ -138,23 +141,14 @@ impl Stage {
             bail!("stage {index} has no dilations for its source");
         };
         if taps < rate || dilations.is_empty() {
-            bail!(
-                "upsampling by {rate} cannot have {taps} taps and {} residual blocks",
-                dilations.len()
-            );
+            bail!("upsampling by {rate} cannot have {taps} taps and {} residual blocks", dilations.len());
         }
         // The rows of the spectrum are as dense as the output of the last stage.
         let stride: usize = config.upsample_rates[index + 1..].iter().product();
         let side = stride / 2;
-        let down = Conv1dConfig {
-            padding: (side, side),
-            stride,
-            dilation: 1,
-        };
+        let down = Conv1dConfig { padding: (side, side), stride, dilation: 1 };
         let block = |(kernel, dilations): (usize, &Vec<usize>)| {
-            let vb = vb
-                .pp("resblocks")
-                .pp(index * config.resblock_dilation_sizes.len() + kernel);
+            let vb = vb.pp("resblocks").pp(index * config.resblock_dilation_sizes.len() + kernel);
             ResidualBlock::new(dilations, &vb)
         };
         Ok(Self {
@@ -185,13 +179,6 @@ impl Stage {
             Some(sum) => sum / self.blocks.len() as f64,
             None => Ok(x),
         }
-    }
-
-    /// Rows on one side of an output row that can change it, after upsampling.
-    fn reach(&self) -> usize {
-        let blocks = self.blocks.iter().map(|block| block.reach).max().unwrap_or(0);
-        // One row for the reflected one; the source's kernel spans two of its strides, that is two rows here.
-        blocks + self.source_block.reach + 2
     }
 }
 
@@ -230,10 +217,7 @@ impl ActivatedConv {
 
 impl ResidualBlock {
     fn new(dilations: &[usize], vb: &VarBuilder<'_>) -> Result<Self> {
-        let mut block = Self {
-            pairs: Vec::with_capacity(dilations.len()),
-            reach: 0,
-        };
+        let mut block = Self { pairs: Vec::with_capacity(dilations.len()), reach: 0 };
         for (i, &dilation) in dilations.iter().enumerate() {
             let pair = Pair {
                 dilated: ActivatedConv::new(vb, 1, i, dilation)?,

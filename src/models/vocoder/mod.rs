@@ -108,7 +108,9 @@ impl Vocoder {
         let filtered = self.generator.forward(&self.place(mel)?, &spectrum)?;
         let mut samples = self.samples(&filtered)?;
         let limit = self.audio_limit;
-        samples.iter_mut().for_each(|x| *x = x.clamp(-limit, limit));
+        for sample in &mut samples {
+            *sample = sample.clamp(-limit, limit);
+        }
         Ok(samples)
     }
 

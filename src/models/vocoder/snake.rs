@@ -35,13 +35,11 @@ impl Snake {
 
     /// `[b, t, c]` to the same.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match &self.host {
-            Some((alpha, scale)) => x.contiguous()?.apply_op1_no_bwd(&ParallelSnake { alpha, scale }),
-            None => {
-                let wave = x.broadcast_mul(&self.alpha)?.sin()?.sqr()?;
-                x + wave.broadcast_mul(&self.scale)?
-            }
+        if let Some((alpha, scale)) = &self.host {
+            return x.contiguous()?.apply_op1_no_bwd(&ParallelSnake { alpha, scale });
         }
+        let wave = x.broadcast_mul(&self.alpha)?.sin()?.sqr()?;
+        x + wave.broadcast_mul(&self.scale)?
     }
 }
 
@@ -139,29 +137,17 @@ mod tests {
             let weights = HashMap::from([("alpha".to_string(), alpha)]);
             Snake::new(&VarBuilder::from_tensors(weights, dtype, &Device::Cpu)).unwrap()
         };
-        let ours = snake(DType::F32)
-            .forward(&x)
-            .unwrap()
-            .to_dtype(DType::F64)
-            .unwrap();
-        let formula = snake(DType::F64)
-            .forward(&x.to_dtype(DType::F64).unwrap())
-            .unwrap();
+        let ours = snake(DType::F32).forward(&x).unwrap().to_dtype(DType::F64).unwrap();
+        let formula = snake(DType::F64).forward(&x.to_dtype(DType::F64).unwrap()).unwrap();
         let difference = (ours - formula).unwrap().abs().unwrap().flatten_all().unwrap();
         assert!(difference.max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-5);
     }
 
     #[test]
     fn refuses_another_channel_count() {
-        let weights = HashMap::from([(
-            "alpha".to_string(),
-            Tensor::ones(3, DType::F32, &Device::Cpu).unwrap(),
-        )]);
+        let weights =
+            HashMap::from([("alpha".to_string(), Tensor::ones(3, DType::F32, &Device::Cpu).unwrap())]);
         let snake = Snake::new(&VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu)).unwrap();
-        assert!(
-            snake
-                .forward(&Tensor::ones((1, 6, 2), DType::F32, &Device::Cpu).unwrap())
-                .is_err()
-        );
+        assert!(snake.forward(&Tensor::ones((1, 6, 2), DType::F32, &Device::Cpu).unwrap()).is_err());
     }
 }

@@ -23,18 +23,16 @@ pub fn silence(draws: &mut [f32]) {
 pub fn table(values: &[f32]) -> impl FnMut(&mut [f32]) {
     move |draws| match values {
         [] => silence(draws),
-        _ => draws
-            .chunks_mut(values.len())
-            .for_each(|chunk| chunk.copy_from_slice(&values[..chunk.len()])),
+        _ => draws.chunks_mut(values.len()).for_each(|chunk| chunk.copy_from_slice(&values[..chunk.len()])),
     }
 }
 
 /// Standard normal noise from `rng`.
 pub fn gaussian(rng: &mut impl Rng) -> impl FnMut(&mut [f32]) {
     |draws| {
-        draws
-            .iter_mut()
-            .for_each(|draw| *draw = StandardNormal.sample(rng))
+        for draw in draws {
+            *draw = StandardNormal.sample(rng);
+        }
     }
 }
 
@@ -55,11 +53,7 @@ impl HarmonicSource {
     pub(super) fn new(config: &Config, vb: &VarBuilder<'_>) -> Result<Self> {
         let layer = vb.pp("l_linear");
         let host = |name: &str| -> Result<Vec<f32>> {
-            layer
-                .get_unchecked(name)?
-                .to_dtype(DType::F32)?
-                .flatten_all()?
-                .to_vec1()
+            layer.get_unchecked(name)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
         };
         let (weights, bias) = (host("weight")?, host("bias")?);
         let frame_samples = config.frame_samples();
@@ -107,25 +101,16 @@ impl HarmonicSource {
     }
 
     fn excite_frame(&self, samples: &mut [f32], draws: &[f32], tracks: &[Track], f0: f32) {
-        let (tone, noise) = if self.is_voiced(f0) {
-            (self.amplitude, self.voiced_noise)
-        } else {
-            (0., self.amplitude / 3.)
-        };
+        let (tone, noise) =
+            if self.is_voiced(f0) { (self.amplitude, self.voiced_noise) } else { (0., self.amplitude / 3.) };
         let draws = draws.chunks_exact(tracks.len());
         for (i, (sample, draws)) in samples.iter_mut().zip(draws).enumerate() {
             let offset = self.offset(i);
-            let hiss = self
-                .weights
-                .iter()
-                .zip(draws)
-                .map(|(weight, draw)| weight * noise * draw);
+            let hiss = self.weights.iter().zip(draws).map(|(weight, draw)| weight * noise * draw);
             let mut mix = self.bias + hiss.sum::<f32>();
             if tone != 0. {
                 let tones = self.weights.iter().zip(tracks);
-                mix += tones
-                    .map(|(weight, track)| weight * tone * track.sine(offset))
-                    .sum::<f32>();
+                mix += tones.map(|(weight, track)| weight * tone * track.sine(offset)).sum::<f32>();
             }
             *sample = mix.tanh();
         }
@@ -136,9 +121,7 @@ impl HarmonicSource {
         let tracks = self.tracks(f0);
         let frames = tracks.chunks_exact(self.harmonics());
         let samples = frames.flat_map(|tracks| (0..self.frame_samples).map(move |i| (tracks, i)));
-        samples
-            .flat_map(|(tracks, i)| tracks.iter().map(move |track| track.sine(self.offset(i))))
-            .collect()
+        samples.flat_map(|(tracks, i)| tracks.iter().map(move |track| track.sine(self.offset(i)))).collect()
     }
 
     /// Samples from the middle of a frame to its sample `i`.
@@ -156,9 +139,7 @@ impl HarmonicSource {
         };
         let mut tracks: Vec<Track> = Vec::with_capacity(f0.len() * self.harmonics());
         for (frame, h) in (0..f0.len()).flat_map(|frame| (0..self.harmonics()).map(move |h| (frame, h))) {
-            let former = frame
-                .checked_sub(1)
-                .map(|_| tracks[tracks.len() - self.harmonics()].middle);
+            let former = frame.checked_sub(1).map(|_| tracks[tracks.len() - self.harmonics()].middle);
             let advance = step(frame, h) * self.frame_samples as f64;
             tracks.push(Track {
                 // Whole cycles are dropped at once: the phase stays exact however long the speech is.

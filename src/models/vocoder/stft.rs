@@ -30,9 +30,7 @@ impl Stft {
             bail!("a Fourier transform cannot have {config:?}");
         }
         let bins = size / 2 + 1;
-        let window: Vec<f64> = (0..size)
-            .map(|i| 0.5 - 0.5 * (TAU * i as f64 / size as f64).cos())
-            .collect();
+        let window: Vec<f64> = (0..size).map(|i| 0.5 - 0.5 * (TAU * i as f64 / size as f64).cos()).collect();
         let kernel = |part: fn(f64) -> f64, gain: &dyn Fn(usize) -> f64| {
             let mut kernel = Vec::with_capacity(bins * size);
             for (bin, i) in (0..bins).flat_map(|bin| (0..size).map(move |i| (bin, i))) {
@@ -47,20 +45,10 @@ impl Stft {
             Tensor::from_vec([real, imaginary].concat(), shape, device)?.to_dtype(dtype)
         };
         let minus_sine = |angle: f64| -angle.sin();
-        let analysis = tensor(
-            kernel(f64::cos, &|_| 1.),
-            kernel(minus_sine, &|_| 1.),
-            (2 * bins, 1, size),
-        )?;
-        let synthesis = tensor(
-            kernel(f64::cos, &inverse),
-            kernel(minus_sine, &inverse),
-            (2 * bins, 1, size),
-        )?;
-        let steps = Conv1dConfig {
-            stride: hop,
-            ..Conv1dConfig::default()
-        };
+        let analysis = tensor(kernel(f64::cos, &|_| 1.), kernel(minus_sine, &|_| 1.), (2 * bins, 1, size))?;
+        let synthesis =
+            tensor(kernel(f64::cos, &inverse), kernel(minus_sine, &inverse), (2 * bins, 1, size))?;
+        let steps = Conv1dConfig { stride: hop, ..Conv1dConfig::default() };
         Ok(Self {
             analysis: Conv1d::new(&analysis, None, steps)?,
             synthesis: ConvTranspose1d::new(&synthesis, None, hop, size / 2)?,
@@ -108,14 +96,8 @@ impl Stft {
     /// The sum of the squared windows of all rows that reach `position`, counted from the first window's start.
     fn overlap(&self, position: usize, rows: usize) -> f32 {
         let newest = position / self.hop;
-        let windows = self
-            .window_squared
-            .iter()
-            .skip(position % self.hop)
-            .step_by(self.hop);
-        let there = windows
-            .enumerate()
-            .filter(|(age, _)| *age <= newest && newest - age < rows);
+        let windows = self.window_squared.iter().skip(position % self.hop).step_by(self.hop);
+        let there = windows.enumerate().filter(|(age, _)| *age <= newest && newest - age < rows);
         there.map(|(_, squared)| squared).sum()
     }
 }
@@ -150,30 +132,18 @@ mod tests {
 
     #[test]
     fn a_cosine_falls_into_its_bin() {
-        let samples: Vec<f32> = (0..160)
-            .map(|i| (TAU * 3. * f64::from(i) / 16.).cos() as f32)
-            .collect();
+        let samples: Vec<f32> = (0..160).map(|i| (TAU * 3. * f64::from(i) / 16.).cos() as f32).collect();
         let spectrum = stft(16, 4).unwrap().analyse(&samples).unwrap();
         let row: Vec<f32> = spectrum.get(0).unwrap().get(22).unwrap().to_vec1().unwrap();
-        assert!(
-            (row[3] - 4.).abs() < 1e-5,
-            "half the window's sum, in phase: {}",
-            row[3]
-        );
-        assert!(
-            row[6].abs() < 1e-5 && row[12].abs() < 1e-5,
-            "two bins away there is nothing"
-        );
+        assert!((row[3] - 4.).abs() < 1e-5, "half the window's sum, in phase: {}", row[3]);
+        assert!(row[6].abs() < 1e-5 && row[12].abs() < 1e-5, "two bins away there is nothing");
     }
 
     #[test]
     fn large_magnitudes_are_cut() {
         let stft = stft(16, 4).unwrap();
         let row = [vec![80f32; 9], vec![0.; 9]].concat();
-        let rows = Tensor::new(row, &Device::Cpu)
-            .unwrap()
-            .broadcast_as((1, 5, 18))
-            .unwrap();
+        let rows = Tensor::new(row, &Device::Cpu).unwrap().broadcast_as((1, 5, 18)).unwrap();
         let samples = stft.synthesise(&rows.contiguous().unwrap()).unwrap();
         assert!(samples.iter().all(|x| x.abs() < 200.));
     }

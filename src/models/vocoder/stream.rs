@@ -82,9 +82,7 @@ impl<'a> VocoderStream<'a> {
 /// The halves add up to 1.08, not 1; the reference does the same.
 pub fn cross_fade_window(length: usize) -> Vec<f32> {
     let last = length.saturating_sub(1).max(1) as f64;
-    (0..length)
-        .map(|i| (0.54 - 0.46 * (TAU * i as f64 / last).cos()) as f32)
-        .collect()
+    (0..length).map(|i| (0.54 - 0.46 * (TAU * i as f64 / last).cos()) as f32).collect()
 }
 
 /// Fades `old` out while the start of `samples` fades in; a shorter `old` uses the start of each half of `window`.

@@ -33,21 +33,11 @@ pub(super) fn weights(bands: usize) -> Weights {
     add_conv(&mut weights, "conv_pre", [16, bands, 7], 16);
     let (rates, taps) = ([8, 5, 3], [16, 11, 7]);
     for (i, channels) in [8, 4, 2].into_iter().enumerate() {
-        add_conv(
-            &mut weights,
-            &format!("ups.{i}"),
-            [2 * channels, channels, taps[i]],
-            channels,
-        );
+        add_conv(&mut weights, &format!("ups.{i}"), [2 * channels, channels, taps[i]], channels);
         let stride: usize = rates[i + 1..].iter().product();
         let down = [channels, 18, if stride == 1 { 1 } else { 2 * stride }];
         add_conv(&mut weights, &format!("source_downs.{i}"), down, channels);
-        add_block(
-            &mut weights,
-            &format!("source_resblocks.{i}"),
-            channels,
-            [7, 7, 11][i],
-        );
+        add_block(&mut weights, &format!("source_resblocks.{i}"), channels, [7, 7, 11][i]);
         for (j, taps) in [3, 7, 11].into_iter().enumerate() {
             add_block(&mut weights, &format!("resblocks.{}", 3 * i + j), channels, taps);
         }
@@ -63,10 +53,7 @@ pub(super) fn weights(bands: usize) -> Weights {
 }
 
 pub(super) fn vocoder_of(config: &Config, weights: Weights) -> Result<Vocoder> {
-    Vocoder::new(
-        config,
-        &VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu),
-    )
+    Vocoder::new(config, &VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu))
 }
 
 /// A vocoder for mels of so many bands.

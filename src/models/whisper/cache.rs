@@ -22,12 +22,7 @@ pub(crate) struct Cache {
 impl Cache {
     pub(super) fn new(memories: Vec<Memory>, capacity: usize) -> Self {
         let texts = vec![None; memories.len()];
-        Self {
-            memories,
-            texts,
-            length: 0,
-            capacity,
-        }
+        Self { memories, texts, length: 0, capacity }
     }
 
     /// Tokens held.
@@ -50,10 +45,7 @@ impl Cache {
     pub(crate) fn select(&mut self, numbers: &Tensor) -> Result<()> {
         for (keys, values) in self.texts.iter_mut().flatten() {
             for buffer in [keys, values] {
-                let held = buffer
-                    .narrow(2, 0, self.length)?
-                    .contiguous()?
-                    .index_select(numbers, 0)?;
+                let held = buffer.narrow(2, 0, self.length)?.contiguous()?.index_select(numbers, 0)?;
                 if buffer.dim(0)? != held.dim(0)? {
                     let (_, heads, capacity, size) = buffer.dims4()?;
                     *buffer =

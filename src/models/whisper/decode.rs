@@ -58,16 +58,12 @@ impl<'a> Scribe<'a> {
         }
         cache.rewind(0);
         let start = prompt.iter().rposition(|&id| id == tokens.start).unwrap_or(0);
-        let hidden = decoder
-            .forward(&ids(decoder, &[prompt])?, &mut cache, &mut |_, _| Ok(()))?
-            .squeeze(0)?;
+        let hidden =
+            decoder.forward(&ids(decoder, &[prompt])?, &mut cache, &mut |_, _| Ok(()))?.squeeze(0)?;
         let rows = Tensor::cat(&[hidden.i(start..=start)?, hidden.i(prompt.len() - 1..)?], 0)?;
         let [silence, first] = <[Vec<f32>; 2]>::try_from(decoder.logits(&rows)?.to_vec2()?)
             .map_err(|_| Error::internal("the decoder gave other rows than asked for"))?;
-        let quiet = silence
-            .get(tokens.no_speech as usize)
-            .copied()
-            .unwrap_or(f32::NEG_INFINITY);
+        let quiet = silence.get(tokens.no_speech as usize).copied().unwrap_or(f32::NEG_INFINITY);
         Ok(Self {
             decoder,
             tokens,
@@ -96,11 +92,7 @@ impl<'a> Scribe<'a> {
         let (mut tokens, mut sum, mut logits) = (Vec::new(), 0.0, self.first.clone());
         let complete = loop {
             self.rules.apply(&mut logits, &tokens);
-            let id = if temperature > 0.0 {
-                draw(&logits, temperature, rng)
-            } else {
-                largest(&logits)
-            };
+            let id = if temperature > 0.0 { draw(&logits, temperature, rng) } else { largest(&logits) };
             let id = id.ok_or_else(|| Error::inference("Whisper found nothing to write"))?;
             sum += f64::from(logits[id as usize]) - log_sum_exp(&logits);
             if id == self.tokens.end {
@@ -116,11 +108,7 @@ impl<'a> Scribe<'a> {
             logits = self.next(&[&[id]])?.pop().unwrap_or_default();
         };
         let average = sum / (tokens.len() + 1) as f64;
-        Ok(Written {
-            tokens,
-            average,
-            complete,
-        })
+        Ok(Written { tokens, average, complete })
     }
 
     /// Writes `beams` texts side by side and keeps the one with the best mean log-probability.
@@ -139,11 +127,7 @@ impl<'a> Scribe<'a> {
                 if (ended || last) && rank < beams {
                     let mut tokens = running[parent].tokens.clone();
                     tokens.extend((!ended).then_some(id));
-                    finished.push(Written {
-                        tokens,
-                        average: sum / count as f64,
-                        complete: ended,
-                    });
+                    finished.push(Written { tokens, average: sum / count as f64, complete: ended });
                 } else if !ended && !last && next.len() < beams {
                     let mut tokens = running[parent].tokens.clone();
                     tokens.push(id);
@@ -167,10 +151,7 @@ impl<'a> Scribe<'a> {
             let rows: Vec<&[u32]> = running.iter().map(|beam| &beam.tokens[count - 1..]).collect();
             logits = self.next(&rows)?;
         }
-        finished
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::inference("Whisper found nothing to write"))
+        finished.into_iter().next().ok_or_else(|| Error::inference("Whisper found nothing to write"))
     }
 
     /// The best continuations over all beams: parent, token, sum of log-probabilities; best first.
@@ -180,18 +161,15 @@ impl<'a> Scribe<'a> {
             let total = log_sum_exp(raw);
             let mut logits = raw.clone();
             self.rules.apply(&mut logits, &beam.tokens);
-            let mut order: Vec<u32> = (0..logits.len() as u32)
-                .filter(|&id| logits[id as usize] > f32::NEG_INFINITY)
-                .collect();
+            let mut order: Vec<u32> =
+                (0..logits.len() as u32).filter(|&id| logits[id as usize] > f32::NEG_INFINITY).collect();
             let better = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]);
             if order.len() > 2 * beams {
                 order.select_nth_unstable_by(2 * beams, better);
                 order.truncate(2 * beams);
             }
             all.extend(
-                order
-                    .into_iter()
-                    .map(|id| (parent, id, beam.sum + f64::from(logits[id as usize]) - total)),
+                order.into_iter().map(|id| (parent, id, beam.sum + f64::from(logits[id as usize]) - total)),
             );
         }
         all.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)).then(a.1.cmp(&b.1)));
@@ -255,12 +233,7 @@ fn draw(logits: &[f32], temperature: f32, rng: &mut dyn Rng) -> Option<u32> {
     let weight = |&logit: &f32| f64::from((logit - top) / temperature).exp();
     let mut rest = rng.random::<f64>() * logits.iter().map(weight).sum::<f64>();
     let mut last = None;
-    for (id, weight) in logits
-        .iter()
-        .map(weight)
-        .enumerate()
-        .filter(|(_, weight)| *weight > 0.0)
-    {
+    for (id, weight) in logits.iter().map(weight).enumerate().filter(|(_, weight)| *weight > 0.0) {
         last = Some(id as u32);
         rest -= weight;
         if rest < 0.0 {

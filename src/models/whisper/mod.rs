@@ -55,22 +55,13 @@ impl Whisper {
     pub fn new(files: &Files<'_>, vb: &VarBuilder<'_>) -> Result<Self> {
         let heads = |name: &str| {
             let missing = || Error::model(format!("the configuration of Whisper has no usable `{name}`"));
-            files.config[name]
-                .as_u64()
-                .filter(|&n| n > 0)
-                .map(|n| n as usize)
-                .ok_or_else(missing)
+            files.config[name].as_u64().filter(|&n| n > 0).map(|n| n as usize).ok_or_else(missing)
         };
-        let (listening, writing) = (
-            heads("encoder_attention_heads")?,
-            heads("decoder_attention_heads")?,
-        );
+        let (listening, writing) = (heads("encoder_attention_heads")?, heads("decoder_attention_heads")?);
         let network = Network::new(vb, listening, writing)?;
         let mut tokens = Tokens::new(files)?;
         let (layers, heads) = network.decoder.heads();
-        tokens
-            .alignment
-            .retain(|&(layer, head)| layer < layers && head < heads);
+        tokens.alignment.retain(|&(layer, head)| layer < layers && head < heads);
         Ok(Self { network, tokens })
     }
 
@@ -101,9 +92,7 @@ impl Whisper {
 
     /// Seconds of a stamp, when `id` is one.
     pub(crate) fn stamp(&self, id: u32) -> Option<f64> {
-        self.tokens
-            .is_stamp(id)
-            .then(|| f64::from(id - self.tokens.first_stamp) * tokens::STAMP)
+        self.tokens.is_stamp(id).then(|| f64::from(id - self.tokens.first_stamp) * tokens::STAMP)
     }
 
     /// Bands and frames of a window.

@@ -24,11 +24,7 @@ pub(crate) struct Network {
 impl Network {
     /// Reads the network; sizes come from the tensors, only the numbers of heads are given.
     pub(crate) fn new(vb: &VarBuilder<'_>, encoder_heads: usize, decoder_heads: usize) -> Result<Self> {
-        let vb = if vb.contains_tensor("model.encoder.conv1.weight") {
-            vb.pp("model")
-        } else {
-            vb.clone()
-        };
+        let vb = if vb.contains_tensor("model.encoder.conv1.weight") { vb.pp("model") } else { vb.clone() };
         Ok(Self {
             encoder: Encoder::new(&vb.pp("encoder"), encoder_heads)?,
             decoder: Decoder::new(&vb.pp("decoder"), decoder_heads)?,
@@ -70,14 +66,10 @@ impl Encoder {
 
     /// The states `[1, frames / 2, d]` of a whole window `[bands, frames]`; `trace` sees the input of each layer and the output.
     pub(crate) fn forward(&self, mel: &Tensor, trace: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor> {
-        let mel = mel
-            .to_device(self.positions.device())?
-            .to_dtype(self.positions.dtype())?;
+        let mel = mel.to_device(self.positions.device())?.to_dtype(self.positions.dtype())?;
         let x = gelu(&self.conv1.forward(&mel.unsqueeze(0)?)?)?;
         let x = gelu(&self.conv2.forward(&x)?)?.transpose(1, 2)?; // [1, t, d]
-        let mut x = x
-            .contiguous()?
-            .broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
+        let mut x = x.contiguous()?.broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
         for (n, layer) in self.layers.iter().enumerate() {
             trace(n, &x);
             x = layer.forward(&x)?;
@@ -96,10 +88,7 @@ struct EncoderLayer {
 
 impl EncoderLayer {
     fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
-        Ok(Self {
-            attention: SelfAttention::new(vb, heads)?,
-            mlp: Mlp::new(vb)?,
-        })
+        Ok(Self { attention: SelfAttention::new(vb, heads)?, mlp: Mlp::new(vb)? })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -139,19 +128,12 @@ impl Decoder {
 
     /// The number of layers and of heads in each.
     pub(crate) fn heads(&self) -> (usize, usize) {
-        (
-            self.layers.len(),
-            self.layers.first().map_or(0, |layer| layer.cross.heads),
-        )
+        (self.layers.len(), self.layers.first().map_or(0, |layer| layer.cross.heads))
     }
 
     /// A cache that holds what the decoder needs of the encoder's states `[1, s, d]`, and no text yet.
     pub(crate) fn listen(&self, states: &Tensor) -> Result<Cache> {
-        let memories = self
-            .layers
-            .iter()
-            .map(|layer| layer.cross.memory(states))
-            .collect::<Result<_>>()?;
+        let memories = self.layers.iter().map(|layer| layer.cross.memory(states)).collect::<Result<_>>()?;
         Ok(Cache::new(memories, self.positions()))
     }
 
@@ -163,10 +145,7 @@ impl Decoder {
         observe: &mut Observer<'_>,
     ) -> Result<Tensor> {
         let (texts, count) = ids.dims2()?;
-        let x = self
-            .embedding
-            .index_select(&ids.flatten_all()?, 0)?
-            .reshape((texts, count, ()))?;
+        let x = self.embedding.index_select(&ids.flatten_all()?, 0)?.reshape((texts, count, ()))?;
         let mut x = x.broadcast_add(&self.positions.narrow(0, cache.length(), count)?)?;
         let mask = causal(count, cache.length(), x.dtype(), x.device())?;
         for (n, layer) in self.layers.iter().enumerate() {
@@ -214,9 +193,7 @@ impl DecoderLayer {
         let [q, k, v] = self.attention.project(x)?;
         let (k, v) = cache.extend(n, &k, &v)?;
         let x = (x + self.attention.attend(&q, &k, &v, mask)?)?;
-        let y = self
-            .cross
-            .forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
+        let y = self.cross.forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
         self.mlp.forward(&(x + y)?)
     }
 }
@@ -233,11 +210,8 @@ struct SelfAttention {
 impl SelfAttention {
     fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
         let parts = vb.pp("self_attn");
-        let (query, key, value) = (
-            query(&parts, heads)?,
-            linear(&parts.pp("k_proj"))?,
-            linear(&parts.pp("v_proj"))?,
-        );
+        let (query, key, value) =
+            (query(&parts, heads)?, linear(&parts.pp("k_proj"))?, linear(&parts.pp("v_proj"))?);
         Ok(Self {
             norm: norm(&vb.pp("self_attn_layer_norm"))?,
             qkv: stacked(&[query, key, value])?,
@@ -290,15 +264,9 @@ impl CrossAttention {
     /// Keys and values of the states `[1, s, d]`.
     fn memory(&self, states: &Tensor) -> Result<Memory> {
         let (_, count, width) = states.dims3()?;
-        let all = self
-            .key_value
-            .forward(states)?
-            .reshape((count, 2, self.heads, width / self.heads))?;
+        let all = self.key_value.forward(states)?.reshape((count, 2, self.heads, width / self.heads))?;
         let all = all.permute((1, 2, 0, 3))?.contiguous()?; // [2, heads, s, size]
-        Ok(Memory {
-            keys: all.i(0)?,
-            values: all.i(1)?,
-        })
+        Ok(Memory { keys: all.i(0)?, values: all.i(1)? })
     }
 
     /// All texts see the same states, so they are one sequence of queries here.
@@ -314,8 +282,7 @@ impl CrossAttention {
         let scores = q.transpose(0, 1)?.contiguous()?.matmul(&memory.keys.t()?)?; // [heads, texts * t, s]
         observe(&scores)?;
         let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&memory.values)?;
-        self.out
-            .forward(&y.transpose(0, 1)?.reshape((texts, count, width))?)
+        self.out.forward(&y.transpose(0, 1)?.reshape((texts, count, width))?)
     }
 }
 
@@ -348,31 +315,19 @@ fn causal(count: usize, before: usize, dtype: DType, device: &Device) -> Result<
     }
     let width = before + count;
     let cell = |n: usize| {
-        if n % width > before + n / width {
-            f32::NEG_INFINITY
-        } else {
-            0.0
-        }
+        if n % width > before + n / width { f32::NEG_INFINITY } else { 0.0 }
     };
     let mask: Vec<f32> = (0..count * width).map(cell).collect();
-    Tensor::from_vec(mask, (count, width), device)?
-        .to_dtype(dtype)
-        .map(Some)
+    Tensor::from_vec(mask, (count, width), device)?.to_dtype(dtype).map(Some)
 }
 
 fn count(vb: &VarBuilder<'_>) -> usize {
-    (0..usize::MAX)
-        .take_while(|n| vb.contains_tensor(&format!("layers.{n}.fc1.weight")))
-        .count()
+    (0..usize::MAX).take_while(|n| vb.contains_tensor(&format!("layers.{n}.fc1.weight"))).count()
 }
 
 fn conv(vb: &VarBuilder<'_>, stride: usize) -> Result<Conv1d> {
     let weight = vb.get_unchecked("weight")?.contiguous()?;
-    let config = Conv1dConfig {
-        padding: weight.dim(D::Minus1)? / 2,
-        stride,
-        ..Default::default()
-    };
+    let config = Conv1dConfig { padding: weight.dim(D::Minus1)? / 2, stride, ..Default::default() };
     Ok(Conv1d::new(weight, Some(vb.get_unchecked("bias")?), config))
 }
 
@@ -381,10 +336,7 @@ fn norm(vb: &VarBuilder<'_>) -> Result<LayerNorm> {
 }
 
 fn linear(vb: &VarBuilder<'_>) -> Result<Linear> {
-    let bias = vb
-        .contains_tensor("bias")
-        .then(|| vb.get_unchecked("bias"))
-        .transpose()?;
+    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
     Ok(Linear::new(vb.get_unchecked("weight")?, bias))
 }
 
@@ -400,15 +352,8 @@ fn stacked(parts: &[Linear]) -> Result<Linear> {
     let weights: Vec<&Tensor> = parts.iter().map(Linear::weight).collect();
     let bias = |part: &Linear| match part.bias() {
         Some(bias) => Ok(bias.clone()),
-        None => Tensor::zeros(
-            part.weight().dim(0)?,
-            part.weight().dtype(),
-            part.weight().device(),
-        ),
+        None => Tensor::zeros(part.weight().dim(0)?, part.weight().dtype(), part.weight().device()),
     };
     let biases = parts.iter().map(bias).collect::<Result<Vec<_>>>()?;
-    Ok(Linear::new(
-        Tensor::cat(&weights, 0)?,
-        Some(Tensor::cat(&biases, 0)?),
-    ))
+    Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&biases, 0)?)))
 }

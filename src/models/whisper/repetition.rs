@@ -63,19 +63,14 @@ fn bucket(value: usize, group: usize) -> (u32, f64) {
 /// Bits of all symbols under an ideal code with whole bits at least one long.
 fn entropy(counts: &HashMap<u32, usize>) -> f64 {
     let total: usize = counts.values().sum();
-    counts
-        .values()
-        .map(|&n| n as f64 * (total as f64 / n as f64).log2().max(1.0))
-        .sum()
+    counts.values().map(|&n| n as f64 * (total as f64 / n as f64).log2().max(1.0)).sum()
 }
 
 fn parse(bytes: &[u8]) -> Vec<Symbol> {
     let mut places: HashMap<&[u8], Vec<usize>> = HashMap::new();
     let (mut symbols, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
-        let found = bytes
-            .get(at..at + 3)
-            .and_then(|start| longest(bytes, at, places.get(start)?));
+        let found = bytes.get(at..at + 3).and_then(|start| longest(bytes, at, places.get(start)?));
         let length = found.map_or(1, |(length, _)| length);
         symbols.push(match found {
             Some((length, distance)) => Symbol::Match { length, distance },
@@ -97,11 +92,7 @@ fn longest(bytes: &[u8], at: usize, places: &[usize]) -> Option<(usize, usize)> 
         let pairs = bytes[place..].iter().zip(&bytes[at..]);
         pairs.take(*MATCH.end()).take_while(|(a, b)| a == b).count()
     };
-    let near = places
-        .iter()
-        .rev()
-        .take(TRIES)
-        .take_while(|&&place| at - place <= WINDOW);
+    let near = places.iter().rev().take(TRIES).take_while(|&&place| at - place <= WINDOW);
     let best = near
         .map(|&place| (common(place), at - place))
         .max_by_key(|&(length, distance)| (length, usize::MAX - distance));
@@ -131,10 +122,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let found = compression_ratio(&text);
-            assert!(
-                (found / expected - 1.0).abs() < 0.1,
-                "{text}: {found} for {expected}"
-            );
+            assert!((found / expected - 1.0).abs() < 0.1, "{text}: {found} for {expected}");
         }
     }
 

@@ -35,12 +35,7 @@ impl<'a> Rules<'a> {
 
     /// Stamps come in pairs: no third one, and no text after the first of a pair.
     fn pair(&self, logits: &mut [f32], written: &[u32]) {
-        let stamp = |back: usize| {
-            written
-                .len()
-                .checked_sub(back)
-                .map(|at| self.tokens.is_stamp(written[at]))
-        };
+        let stamp = |back: usize| written.len().checked_sub(back).map(|at| self.tokens.is_stamp(written[at]));
         match (stamp(1), stamp(2)) {
             (Some(true), Some(true) | None) => {
                 ban_range(logits, self.tokens.first_stamp as usize, usize::MAX);
@@ -67,11 +62,7 @@ impl<'a> Rules<'a> {
         }
         ban_range(logits, 0, self.tokens.first_stamp as usize);
         if let Some(latest) = self.tokens.latest_start {
-            ban_range(
-                logits,
-                (self.tokens.first_stamp + latest) as usize + 1,
-                usize::MAX,
-            );
+            ban_range(logits, (self.tokens.first_stamp + latest) as usize + 1, usize::MAX);
         }
     }
 
@@ -133,11 +124,7 @@ mod tests {
         let whisper = toy();
         let tokens = &whisper.tokens;
         let id = |&n: &i32| {
-            if n < 0 {
-                TEXT
-            } else {
-                tokens.first_stamp + n as u32
-            }
+            if n < 0 { TEXT } else { tokens.first_stamp + n as u32 }
         };
         let written: Vec<u32> = written.iter().map(id).collect();
         let mut logits = vec![0.0; tokens.first_stamp as usize + 51];

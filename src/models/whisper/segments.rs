@@ -28,24 +28,15 @@ pub(crate) struct Cut {
 pub(crate) fn cut(tokens: &Tokens, written: &[u32], frames: usize) -> (Vec<Cut>, usize) {
     let seconds = |at: usize| f64::from(written[at].saturating_sub(tokens.first_stamp)) * STAMP;
     let stamp = |at: &usize| tokens.is_stamp(written[*at]);
-    let pairs: Vec<usize> = (1..written.len())
-        .filter(|at| stamp(&(at - 1)) && stamp(at))
-        .collect();
+    let pairs: Vec<usize> = (1..written.len()).filter(|at| stamp(&(at - 1)) && stamp(at)).collect();
     let Some(&last_pair) = pairs.last() else {
-        let last = (0..written.len())
-            .rev()
-            .find(stamp)
-            .filter(|&at| written[at] > tokens.first_stamp);
+        let last = (0..written.len()).rev().find(stamp).filter(|&at| written[at] > tokens.first_stamp);
         let whole = (frames / FRAMES) as f64 * STAMP;
         let end = last.map_or(whole, seconds);
         let cuts = if written.is_empty() {
             Vec::new()
         } else {
-            vec![Cut {
-                range: 0..written.len(),
-                start: 0.0,
-                end,
-            }]
+            vec![Cut { range: 0..written.len(), start: 0.0, end }]
         };
         return (cuts, frames);
     };
@@ -57,11 +48,7 @@ pub(crate) fn cut(tokens: &Tokens, written: &[u32], frames: usize) -> (Vec<Cut>,
     let mut cuts = Vec::with_capacity(ends.len());
     let mut begin = 0;
     for end in ends {
-        cuts.push(Cut {
-            range: begin..end,
-            start: seconds(begin),
-            end: seconds(end - 1),
-        });
+        cuts.push(Cut { range: begin..end, start: seconds(begin), end: seconds(end - 1) });
         begin = end;
     }
     if closed {
@@ -71,10 +58,7 @@ pub(crate) fn cut(tokens: &Tokens, written: &[u32], frames: usize) -> (Vec<Cut>,
     if let Some(last) = cuts.last_mut() {
         last.range.end += 1;
     }
-    (
-        cuts,
-        FRAMES * (written[last_pair - 1] - tokens.first_stamp) as usize,
-    )
+    (cuts, FRAMES * (written[last_pair - 1] - tokens.first_stamp) as usize)
 }
 
 #[cfg(test)]
@@ -86,18 +70,12 @@ mod tests {
     fn cuts(written: &[i32], frames: usize) -> (Vec<(Range<usize>, u32, u32)>, usize) {
         let whisper = toy();
         let id = |&n: &i32| {
-            if n < 0 {
-                0
-            } else {
-                whisper.tokens.first_stamp + n as u32
-            }
+            if n < 0 { 0 } else { whisper.tokens.first_stamp + n as u32 }
         };
         let written: Vec<u32> = written.iter().map(id).collect();
         let (cuts, advance) = cut(&whisper.tokens, &written, frames);
         let units = |seconds: f64| (seconds / STAMP).round() as u32;
-        let plain = cuts
-            .into_iter()
-            .map(|cut| (cut.range, units(cut.start), units(cut.end)));
+        let plain = cuts.into_iter().map(|cut| (cut.range, units(cut.start), units(cut.end)));
         (plain.collect(), advance)
     }
 

@@ -46,15 +46,7 @@ pub(crate) struct Samples<'a> {
 impl<'a> Samples<'a> {
     /// Windows of `capacity` frames with `bands` bands each.
     pub(crate) fn new(pull: &'a mut Pull<'a>, bands: usize, capacity: usize) -> Self {
-        Self {
-            pull,
-            bands,
-            capacity,
-            held: Vec::new(),
-            first: 0,
-            ended: false,
-            loudest: f32::NEG_INFINITY,
-        }
+        Self { pull, bands, capacity, held: Vec::new(), first: 0, ended: false, loudest: f32::NEG_INFINITY }
     }
 
     /// Holds the samples from `from` to before `to`, as far as there are any.
@@ -104,9 +96,7 @@ mod tests {
     use super::*;
 
     fn chirp(samples: usize) -> Vec<f32> {
-        (0..samples)
-            .map(|n| (n as f32 * n as f32 * 1e-6).sin() * 0.4)
-            .collect()
+        (0..samples).map(|n| (n as f32 * n as f32 * 1e-6).sin() * 0.4).collect()
     }
 
     fn windows(samples: &[f32], block: usize, seeks: &[usize]) -> Vec<Option<(Vec<f32>, usize, bool)>> {
@@ -115,11 +105,7 @@ mod tests {
         let mut source = Samples::new(&mut pull, 80, 100);
         let mut one = |&seek| {
             let window = source.window(seek).unwrap()?;
-            Some((
-                window.features.flatten_all().unwrap().to_vec1().unwrap(),
-                window.frames,
-                window.more,
-            ))
+            Some((window.features.flatten_all().unwrap().to_vec1().unwrap(), window.frames, window.more))
         };
         seeks.iter().map(&mut one).collect()
     }
@@ -130,15 +116,8 @@ mod tests {
         let seeks = [0, 37, 100, 170, 249];
         let whole = windows(&samples, 40_000, &seeks);
         assert_eq!(windows(&samples, 733, &seeks), whole);
-        let facts: Vec<_> = whole
-            .iter()
-            .flatten()
-            .map(|(_, frames, more)| (*frames, *more))
-            .collect();
-        assert_eq!(
-            facts,
-            [(100, true), (100, true), (100, true), (80, false), (1, false)]
-        );
+        let facts: Vec<_> = whole.iter().flatten().map(|(_, frames, more)| (*frames, *more)).collect();
+        assert_eq!(facts, [(100, true), (100, true), (100, true), (80, false), (1, false)]);
     }
 
     #[test]
@@ -147,14 +126,8 @@ mod tests {
         let found = windows(&samples, 5000, &[0, 50]);
         let [(early, ..), (late, ..)] = [found[0].clone().unwrap(), found[1].clone().unwrap()];
         for band in 0..80 {
-            let (a, b) = (
-                &early[band * 100 + 50..band * 100 + 100],
-                &late[band * 100..band * 100 + 50],
-            );
-            let same = a
-                .iter()
-                .zip(b)
-                .all(|(a, b)| (a - b).abs() < 1e-4 || a.min(*b) < -0.5);
+            let (a, b) = (&early[band * 100 + 50..band * 100 + 100], &late[band * 100..band * 100 + 50]);
+            let same = a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 || a.min(*b) < -0.5);
             assert!(same, "band {band}");
         }
     }

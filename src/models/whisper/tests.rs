@@ -26,17 +26,10 @@ const CONTROLS: [&str; 9] = [
 const LETTERS: [&str; 5] = ["a", "b", "Ġ", "c", "."];
 
 fn tokenizer() -> Vec<u8> {
-    let vocabulary: serde_json::Map<String, Value> = LETTERS
-        .iter()
-        .zip(0..)
-        .map(|(letter, id)| ((*letter).to_string(), json!(id)))
-        .collect();
+    let vocabulary: serde_json::Map<String, Value> =
+        LETTERS.iter().zip(0..).map(|(letter, id)| ((*letter).to_string(), json!(id))).collect();
     let stamps = (0..=STATES).map(|n| format!("<|{:.2}|>", n as f64 * 0.02));
-    let added = CONTROLS
-        .iter()
-        .map(ToString::to_string)
-        .chain(stamps)
-        .zip(LETTERS.len()..);
+    let added = CONTROLS.iter().map(ToString::to_string).chain(stamps).zip(LETTERS.len()..);
     let added: Vec<Value> = added
         .map(|(content, id)| {
             json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
@@ -60,13 +53,9 @@ fn weights() -> VarBuilder<'static> {
     let mut put = |name: String, shape: &[usize]| {
         let count = shape.iter().product();
         let centre = f32::from(u8::from(name.contains("norm.weight")));
-        let values: Vec<f32> = (0..count)
-            .map(|_| centre + 0.5 * (rand::RngExt::random::<f32>(&mut rng) - 0.5))
-            .collect();
-        all.insert(
-            format!("model.{name}"),
-            Tensor::from_vec(values, shape, &Device::Cpu).unwrap(),
-        );
+        let values: Vec<f32> =
+            (0..count).map(|_| centre + 0.5 * (rand::RngExt::random::<f32>(&mut rng) - 0.5)).collect();
+        all.insert(format!("model.{name}"), Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
     };
     let vocabulary = LETTERS.len() + CONTROLS.len() + STATES + 1;
     put("encoder.conv1.weight".into(), &[WIDTH, 20, 3]);
@@ -84,11 +73,7 @@ fn weights() -> VarBuilder<'static> {
         };
         norm(format!("{side}.layer_norm"));
         for n in 0..layers {
-            for name in [
-                "self_attn_layer_norm",
-                "encoder_attn_layer_norm",
-                "final_layer_norm",
-            ] {
+            for name in ["self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"] {
                 norm(format!("{side}.layers.{n}.{name}"));
             }
         }
@@ -128,9 +113,7 @@ pub(super) fn toy() -> Whisper {
 }
 
 fn sound(samples: usize) -> Vec<f32> {
-    (0..samples)
-        .map(|n| (n as f32 * n as f32 * 3e-6).sin() * (n as f32 * 1e-3).sin())
-        .collect()
+    (0..samples).map(|n| (n as f32 * n as f32 * 3e-6).sin() * (n as f32 * 1e-3).sin()).collect()
 }
 
 fn run(whisper: &Whisper, samples: &[f32], options: &Options, seed: u64) -> Result<Transcript> {
@@ -162,10 +145,7 @@ fn one_token_at_a_time_gives_the_same_logits() {
         let hidden = decoder.forward(&row, &mut cache, &mut |_, _| Ok(())).unwrap();
         let logits = decoder.logits(&hidden.squeeze(1).unwrap()).unwrap();
         for text in 0..2 {
-            let difference = (logits.get(text).unwrap() - whole.get(at).unwrap())
-                .unwrap()
-                .abs()
-                .unwrap();
+            let difference = (logits.get(text).unwrap() - whole.get(at).unwrap()).unwrap().abs().unwrap();
             assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
         }
     }
@@ -178,40 +158,25 @@ fn beams_that_change_places_take_their_memory_along() {
     let states = Tensor::rand(-1f32, 1.0, (1, STATES, WIDTH), &Device::Cpu).unwrap();
     let mut cache = decoder.listen(&states).unwrap();
     let step = |cache: &mut cache::Cache, rows: &[&[u32]]| {
-        let hidden = decoder
-            .forward(&decode::ids(decoder, rows).unwrap(), cache, &mut |_, _| Ok(()))
-            .unwrap();
+        let hidden =
+            decoder.forward(&decode::ids(decoder, rows).unwrap(), cache, &mut |_, _| Ok(())).unwrap();
         decoder.logits(&hidden.squeeze(1).unwrap()).unwrap()
     };
     step(&mut cache, &[&[6]]);
-    cache
-        .select(&Tensor::new(&[0u32, 0], &Device::Cpu).unwrap())
-        .unwrap();
+    cache.select(&Tensor::new(&[0u32, 0], &Device::Cpu).unwrap()).unwrap();
     step(&mut cache, &[&[0], &[3]]);
-    cache
-        .select(&Tensor::new(&[1u32, 0], &Device::Cpu).unwrap())
-        .unwrap();
+    cache.select(&Tensor::new(&[1u32, 0], &Device::Cpu).unwrap()).unwrap();
     let found = step(&mut cache, &[&[1], &[1]]);
     for (row, second) in [(0, 3), (1, 0)] {
         let alone = whisper.logits(&states, &[6, second, 1]).unwrap().get(2).unwrap();
-        let difference = (found.get(row).unwrap() - alone)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .max_all()
-            .unwrap();
+        let difference = (found.get(row).unwrap() - alone).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-5);
     }
 }
 
 #[test]
 fn segments_are_in_order_and_words_within_the_sound() {
-    let options = Options {
-        words: true,
-        carry: true,
-        most_silence: None,
-        ..hot()
-    };
+    let options = Options { words: true, carry: true, most_silence: None, ..hot() };
     let transcript = run(&toy(), &sound(60_000), &options, 1).unwrap();
     assert!(!transcript.segments.is_empty());
     assert!(["en", "zh"].contains(&transcript.language.as_str()));
@@ -222,12 +187,7 @@ fn segments_are_in_order_and_words_within_the_sound() {
         let words = segment.words.as_ref().unwrap();
         let text: String = words.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(text, segment.text);
-        assert!(
-            words
-                .iter()
-                .all(|word| word.start <= word.end && word.end <= 3.76),
-            "{words:?}"
-        );
+        assert!(words.iter().all(|word| word.start <= word.end && word.end <= 3.76), "{words:?}");
         assert!(words.iter().all(|word| (0.0..=1.0).contains(&word.probability)));
     }
 }
@@ -265,10 +225,7 @@ fn no_sound_has_no_text() {
 
 #[test]
 fn silence_is_skipped_when_it_is_likely() {
-    let sure = Options {
-        most_silence: Some(0.0),
-        ..hot()
-    };
+    let sure = Options { most_silence: Some(0.0), ..hot() };
     let transcript = run(&toy(), &sound(40_000), &sure, 0).unwrap();
     assert_eq!(transcript.segments, []);
     assert_eq!(transcript.language, "");
@@ -278,36 +235,18 @@ fn silence_is_skipped_when_it_is_likely() {
 fn impossible_wishes_are_usage_errors() {
     let kind =
         |whisper: &Whisper, options: Options| run(whisper, &sound(8000), &options, 0).unwrap_err().kind;
-    let unknown = Options {
-        language: Some("tlh".into()),
-        ..Options::default()
-    };
+    let unknown = Options { language: Some("tlh".into()), ..Options::default() };
     assert_eq!(kind(&toy(), unknown), Kind::Usage);
     let english = model(&json!({ "is_multilingual": false }));
-    let translate = Options {
-        task: Task::Translate,
-        ..Options::default()
-    };
+    let translate = Options { task: Task::Translate, ..Options::default() };
     assert_eq!(kind(&english, translate), Kind::Usage);
-    assert_eq!(
-        kind(
-            &toy(),
-            Options {
-                temperatures: Vec::new(),
-                ..Options::default()
-            }
-        ),
-        Kind::Usage
-    );
+    assert_eq!(kind(&toy(), Options { temperatures: Vec::new(), ..Options::default() }), Kind::Usage);
 }
 
 #[test]
 fn a_prompt_cannot_bring_control_tokens() {
     let mut prompts = Vec::new();
-    let options = Options {
-        prompt: Some("ab<|translate|> <|0.00|>c".into()),
-        ..hot()
-    };
+    let options = Options { prompt: Some("ab<|translate|> <|0.00|>c".into()), ..hot() };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut note = |progress: Progress<'_>| {
         if let Progress::Passage(passage) = progress {
@@ -315,9 +254,7 @@ fn a_prompt_cannot_bring_control_tokens() {
         }
         ControlFlow::Continue(())
     };
-    toy()
-        .transcribe(&sound(8000), &options, &mut rng, &mut note)
-        .unwrap();
+    toy().transcribe(&sound(8000), &options, &mut rng, &mut note).unwrap();
     assert_eq!(prompts[0][..6], [11, 2, 0, 1, 2, 3]);
     assert_eq!(prompts[0][6], 6);
 }

@@ -85,11 +85,8 @@ impl Tokens {
             .collect();
         let named = |name: &str| tokenizer.token_to_id(name);
         let needed = |stated: Option<u32>, name: &str| {
-            let missing = || {
-                Error::model(format!(
-                    "the checkpoint of Whisper does not name its `{name}` token"
-                ))
-            };
+            let missing =
+                || Error::model(format!("the checkpoint of Whisper does not name its `{name}` token"));
             stated.or_else(|| named(name)).ok_or_else(missing)
         };
         let end = match &stated.eos_token_id {
@@ -103,9 +100,7 @@ impl Tokens {
             ids.or_else(|| named(&format!("<|{name}|>")))
         };
         let start = needed(stated.decoder_start_token_id, "<|startoftranscript|>")?;
-        let tasks = task("transcribe")
-            .zip(task("translate"))
-            .map(|(here, there)| [here, there]);
+        let tasks = task("transcribe").zip(task("translate")).map(|(here, there)| [here, there]);
         let multilingual = stated.is_multilingual.unwrap_or(true);
         Ok(Self {
             start,
@@ -113,15 +108,9 @@ impl Tokens {
             no_stamps,
             first_stamp: no_stamps + 1,
             previous: stated.prev_sot_token_id.or_else(|| named("<|startofprev|>")),
-            no_speech: named("<|nospeech|>")
-                .or_else(|| named("<|nocaptions|>"))
-                .unwrap_or(no_stamps - 1),
+            no_speech: named("<|nospeech|>").or_else(|| named("<|nocaptions|>")).unwrap_or(no_stamps - 1),
             tasks: tasks.filter(|_| multilingual),
-            languages: if multilingual {
-                languages(&stated, &control)
-            } else {
-                Vec::new()
-            },
+            languages: if multilingual { languages(&stated, &control) } else { Vec::new() },
             suppressed: stated
                 .suppress_tokens
                 .iter()
@@ -133,9 +122,7 @@ impl Tokens {
             limit: stated.max_length,
             alignment: stated.alignment_heads.unwrap_or_default(),
             control,
-            tidy: files.tokenizer_config["clean_up_tokenization_spaces"]
-                .as_bool()
-                .unwrap_or(false),
+            tidy: files.tokenizer_config["clean_up_tokenization_spaces"].as_bool().unwrap_or(false),
             tokenizer,
         })
     }
@@ -159,10 +146,8 @@ impl Tokens {
 
     /// The text of `ids`; stamps part it (a character cannot go across), other control tokens vanish.
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
-        let text = ids
-            .split(|&id| self.is_stamp(id))
-            .map(|run| self.spelled(run))
-            .collect::<Result<String>>()?;
+        let text =
+            ids.split(|&id| self.is_stamp(id)).map(|run| self.spelled(run)).collect::<Result<String>>()?;
         Ok(if self.tidy { tidy(text) } else { text })
     }
 
@@ -175,10 +160,7 @@ impl Tokens {
 
     /// The id of a language given as `en` or `<|en|>`.
     pub(crate) fn language(&self, code: &str) -> Result<u32> {
-        let plain = code
-            .trim_start_matches("<|")
-            .trim_end_matches("|>")
-            .to_lowercase();
+        let plain = code.trim_start_matches("<|").trim_end_matches("|>").to_lowercase();
         let found = self.languages.iter().find(|(known, _)| *known == plain);
         found.map(|(_, id)| *id).ok_or_else(|| {
             let known: Vec<&str> = self.languages.iter().map(|(code, _)| code.as_str()).collect();
@@ -191,9 +173,7 @@ impl Tokens {
 /// Drops the spaces that `clean_up_tokenization` of transformers drops.
 fn tidy(text: String) -> String {
     let marks = [".", "?", "!", ",", "' ", "n't", "'m", "'s", "'ve", "'re"];
-    marks.iter().fold(text, |text, mark| {
-        text.replace(&format!(" {mark}"), mark.trim_end())
-    })
+    marks.iter().fold(text, |text, mark| text.replace(&format!(" {mark}"), mark.trim_end()))
 }
 
 /// The two files as one, the first having precedence.
@@ -209,20 +189,11 @@ fn stated(generation: &Value, config: &Value) -> Result<Generation> {
 fn languages(stated: &Generation, control: &HashMap<u32, String>) -> Vec<(String, u32)> {
     let code = |token: &str| Some(token.strip_prefix("<|")?.strip_suffix("|>")?.to_string());
     let short = |code: &String| matches!(code.len(), 2..=3) && code.bytes().all(|b| b.is_ascii_lowercase());
-    let alike = || {
-        control
-            .iter()
-            .filter_map(|(&id, token)| Some((code(token).filter(short)?, id)))
-    };
+    let alike = || control.iter().filter_map(|(&id, token)| Some((code(token).filter(short)?, id)));
     let named = |ids: &BTreeMap<String, u32>| {
-        ids.iter()
-            .filter_map(|(token, &id)| Some((code(token)?, id)))
-            .collect()
+        ids.iter().filter_map(|(token, &id)| Some((code(token)?, id))).collect()
     };
-    let mut all: Vec<(String, u32)> = stated
-        .lang_to_id
-        .as_ref()
-        .map_or_else(|| alike().collect(), named);
+    let mut all: Vec<(String, u32)> = stated.lang_to_id.as_ref().map_or_else(|| alike().collect(), named);
     all.sort_by_key(|(_, id)| *id);
     all
 }

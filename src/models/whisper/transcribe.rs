@@ -102,12 +102,7 @@ pub struct Transcript {
 impl Transcript {
     /// All text.
     pub fn text(&self) -> String {
-        self.segments
-            .iter()
-            .map(|segment| segment.text.as_str())
-            .collect::<String>()
-            .trim()
-            .to_string()
+        self.segments.iter().map(|segment| segment.text.as_str()).collect::<String>().trim().to_string()
     }
 }
 
@@ -157,12 +152,7 @@ impl Whisper {
         watch: &mut Watch<'_>,
     ) -> Result<Transcript> {
         let mut blocks = samples.chunks(1 << 20);
-        self.transcribe_stream(
-            &mut || Ok(blocks.next().map(<[f32]>::to_vec)),
-            options,
-            rng,
-            watch,
-        )
+        self.transcribe_stream(&mut || Ok(blocks.next().map(<[f32]>::to_vec)), options, rng, watch)
     }
 
     /// The text of 16 kHz samples that arrive in blocks, of which one window is held at a time.
@@ -197,10 +187,7 @@ impl Whisper {
             if watch(Progress::Passage(&passage)).is_break() {
                 return Err(Error::interrupted());
             }
-            let spoken = passage
-                .segments
-                .into_iter()
-                .filter(|segment| !segment.text.trim().is_empty());
+            let spoken = passage.segments.into_iter().filter(|segment| !segment.text.trim().is_empty());
             transcript.segments.extend(spoken);
         }
         transcript.language = session.language().to_string();
@@ -233,42 +220,21 @@ impl<'a> Session<'a> {
         let language = language.filter(|_| !tokens.languages.is_empty() || tokens.tasks.is_some());
         let language = language.map(|code| tokens.language(code)).transpose()?;
         if options.task == Task::Translate && tokens.tasks.is_none() {
-            return Err(Error::usage(
-                "this Whisper only knows English, it cannot translate",
-            ));
+            return Err(Error::usage("this Whisper only knows English, it cannot translate"));
         }
-        let prompt = options
-            .prompt
-            .as_deref()
-            .map(str::trim)
-            .filter(|prompt| !prompt.is_empty());
-        let prompt = prompt
-            .map(|prompt| tokens.encode(&format!(" {prompt}")))
-            .transpose()?
-            .unwrap_or_default();
+        let prompt = options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty());
+        let prompt =
+            prompt.map(|prompt| tokens.encode(&format!(" {prompt}"))).transpose()?.unwrap_or_default();
         let history = prompt.into_iter().filter(|&id| tokens.is_text(id)).collect();
-        Ok(Self {
-            whisper,
-            options,
-            language,
-            history,
-        })
+        Ok(Self { whisper, options, language, history })
     }
 
     /// The code of the language, as far as it is known.
     fn language(&self) -> &str {
         let languages = &self.whisper.tokens.languages;
-        let known = |language| {
-            languages
-                .iter()
-                .find(|(_, id)| *id == language)
-                .map(|(code, _)| code.as_str())
-        };
-        if languages.is_empty() {
-            "en"
-        } else {
-            self.language.and_then(known).unwrap_or_default()
-        }
+        let known =
+            |language| languages.iter().find(|(_, id)| *id == language).map(|(code, _)| code.as_str());
+        if languages.is_empty() { "en" } else { self.language.and_then(known).unwrap_or_default() }
     }
 
     fn read(
@@ -289,10 +255,7 @@ impl<'a> Session<'a> {
         let prompt = self.prompt(stamps);
         let mut scribe = Scribe::new(decoder, &self.whisper.tokens, cache, &prompt, stamps)?;
         let accepted = self.write(&mut scribe, rng, &mut |count| {
-            watch(Progress::Token {
-                seconds: seek as f64 / FRAME_RATE,
-                count,
-            })
+            watch(Progress::Token { seconds: seek as f64 / FRAME_RATE, count })
         })?;
         let mut passage = Passage {
             seek,
@@ -330,12 +293,7 @@ impl<'a> Session<'a> {
                 scribe.sample(temperature, rng, tick)?
             };
             let repetition = compression_ratio(self.whisper.tokens.decode(&written.tokens)?.trim());
-            let attempt = Accepted {
-                written,
-                silence: scribe.silence,
-                repetition,
-                temperature,
-            };
+            let attempt = Accepted { written, silence: scribe.silence, repetition, temperature };
             if self.is_good(&attempt) {
                 return Ok(attempt);
             }
@@ -360,39 +318,19 @@ impl<'a> Session<'a> {
     /// The beginning of every text: start, language, task.
     fn start(&self) -> Vec<u32> {
         let tokens = &self.whisper.tokens;
-        let task = tokens
-            .tasks
-            .map(|tasks| tasks[usize::from(self.options.task == Task::Translate)]);
-        std::iter::once(tokens.start)
-            .chain(self.language)
-            .chain(task)
-            .collect()
+        let task = tokens.tasks.map(|tasks| tasks[usize::from(self.options.task == Task::Translate)]);
+        std::iter::once(tokens.start).chain(self.language).chain(task).collect()
     }
 
     fn is_silent(&self, accepted: &Accepted) -> bool {
-        let likely = self
-            .options
-            .least_logprob
-            .is_some_and(|least| accepted.written.average > least);
-        self.options
-            .most_silence
-            .is_some_and(|most| accepted.silence > most)
-            && !likely
+        let likely = self.options.least_logprob.is_some_and(|least| accepted.written.average > least);
+        self.options.most_silence.is_some_and(|most| accepted.silence > most) && !likely
     }
 
     fn is_good(&self, attempt: &Accepted) -> bool {
-        let repeats = self
-            .options
-            .most_repetition
-            .is_some_and(|most| attempt.repetition > most);
-        let unlikely = self
-            .options
-            .least_logprob
-            .is_some_and(|least| attempt.written.average < least);
-        let silent = self
-            .options
-            .most_silence
-            .is_some_and(|most| attempt.silence > most);
+        let repeats = self.options.most_repetition.is_some_and(|most| attempt.repetition > most);
+        let unlikely = self.options.least_logprob.is_some_and(|least| attempt.written.average < least);
+        let silent = self.options.most_silence.is_some_and(|most| attempt.silence > most);
         !repeats && !unlikely || silent && unlikely
     }
 
@@ -421,8 +359,7 @@ impl<'a> Session<'a> {
             if accepted.temperature > 0.5 {
                 self.history.clear();
             }
-            self.history
-                .extend(passage.segments.iter().flat_map(|segment| &segment.tokens));
+            self.history.extend(passage.segments.iter().flat_map(|segment| &segment.tokens));
             let most = self.whisper.network.decoder.positions();
             self.history.drain(..self.history.len().saturating_sub(most));
         }
@@ -431,14 +368,8 @@ impl<'a> Session<'a> {
 
     fn time_words(&self, passage: &mut Passage, cache: &mut Cache) -> Result<()> {
         let (decoder, tokens) = (&self.whisper.network.decoder, &self.whisper.tokens);
-        let text = |segment: &Segment| {
-            segment
-                .tokens
-                .iter()
-                .copied()
-                .filter(|&id| tokens.is_text(id))
-                .collect()
-        };
+        let text =
+            |segment: &Segment| segment.tokens.iter().copied().filter(|&id| tokens.is_text(id)).collect();
         let texts: Vec<Vec<u32>> = passage.segments.iter().map(text).collect();
         let start = self.start();
         let about = (start.as_slice(), self.language());

@@ -112,8 +112,7 @@ fn probabilities(logits: &Tensor, text: &[u32], end: u32) -> Result<Vec<f64>> {
     let rows = logits.to_vec2::<f32>()?;
     let one = |(row, &id): (&Vec<f32>, &u32)| {
         let row = &row[..(end as usize).min(row.len())];
-        row.get(id as usize)
-            .map_or(0.0, |&logit| (f64::from(logit) - log_sum_exp(row)).exp())
+        row.get(id as usize).map_or(0.0, |&logit| (f64::from(logit) - log_sum_exp(row)).exp())
     };
     Ok(rows.iter().zip(text).map(one).collect())
 }
@@ -126,9 +125,8 @@ fn likeness(scores: &Tensor) -> Result<Vec<Vec<f32>>> {
     let deviation = centred.sqr()?.mean_keepdim(D::Minus2)?.sqrt()?;
     let heads = centred.broadcast_div(&deviation)?.to_vec3::<f32>()?;
     let count = heads.len() as f32;
-    let (tokens, frames) = heads
-        .first()
-        .map_or((0, 0), |head| (head.len(), head.first().map_or(0, Vec::len)));
+    let (tokens, frames) =
+        heads.first().map_or((0, 0), |head| (head.len(), head.first().map_or(0, Vec::len)));
     let mut sum = vec![vec![0.0; frames]; tokens];
     for head in heads {
         for (total, row) in sum.iter_mut().zip(head) {
@@ -214,11 +212,7 @@ fn split(tokens: &Tokens, text: &[u32], unspaced: bool) -> Result<Vec<(String, u
 
 /// No word around the end of a sentence lasts longer than two usual ones.
 fn shorten(words: &mut [Word]) {
-    let mut lengths: Vec<f64> = words
-        .iter()
-        .map(|word| word.end - word.start)
-        .filter(|&s| s > 0.0)
-        .collect();
+    let mut lengths: Vec<f64> = words.iter().map(|word| word.end - word.start).filter(|&s| s > 0.0).collect();
     lengths.sort_by(f64::total_cmp);
     let Some(&usual) = lengths.get(lengths.len() / 2) else {
         return;
@@ -270,9 +264,7 @@ mod tests {
     #[test]
     fn the_path_follows_the_bright_cells() {
         let row = |bright: std::ops::Range<usize>| {
-            (0..9)
-                .map(|n| if bright.contains(&n) { 1.0 } else { -1.0 })
-                .collect()
+            (0..9).map(|n| if bright.contains(&n) { 1.0 } else { -1.0 }).collect()
         };
         let likeness: Vec<Vec<f32>> = vec![row(0..3), row(3..4), row(4..9)];
         assert_eq!(starts(&likeness), [0, 3, 4]);
@@ -293,20 +285,8 @@ mod tests {
 
     #[test]
     fn punctuation_joins_its_word() {
-        let word = |text: &str| Word {
-            text: text.into(),
-            start: 0.0,
-            end: 0.1,
-            probability: 0.5,
-        };
-        let joined = attach(vec![
-            word(" ("),
-            word("well"),
-            word(")"),
-            word(","),
-            word(" yes"),
-            word("."),
-        ]);
+        let word = |text: &str| Word { text: text.into(), start: 0.0, end: 0.1, probability: 0.5 };
+        let joined = attach(vec![word(" ("), word("well"), word(")"), word(","), word(" yes"), word(".")]);
         let texts: Vec<&str> = joined.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(texts, [" (well),", " yes."]);
     }

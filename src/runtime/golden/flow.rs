@@ -13,13 +13,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 /// What `flow_nonstream` holds besides outputs.
-const INPUTS: [&str; 5] = [
-    "prompt_feat",
-    "prompt_mixed",
-    "rand_noise",
-    "speaker_embedding",
-    "token_mixed",
-];
+const INPUTS: [&str; 5] = ["prompt_feat", "prompt_mixed", "rand_noise", "speaker_embedding", "token_mixed"];
 
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
@@ -55,17 +49,12 @@ fn open(acoustics: &Acoustics, models: &Path) -> Result<Flow> {
     if let Some(steps) = acoustics.cases["flow"]["n_timesteps"].as_u64() {
         config.decoder.n_timesteps = steps as usize;
     }
-    Flow::new(
-        &config,
-        torch::open(&checkpoint.path(File::Flow)?, DType::F32, &Device::Cpu)?,
-    )
+    Flow::new(&config, torch::open(&checkpoint.path(File::Flow)?, DType::F32, &Device::Cpu)?)
 }
 
 fn interpolation(file: &AcousticFile<'_>, report: &mut Report<'_>) -> Result<()> {
     for name in file.names() {
-        let sizes = name
-            .split_once('_')
-            .and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+        let sizes = name.split_once('_').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         if let Some((from, to)) = sizes {
             let found: Vec<i64> = nearest(from, to).into_iter().map(i64::from).collect();
             let case = format!("interpolate_nearest:{name}");
@@ -86,16 +75,12 @@ struct Inputs {
 
 impl Inputs {
     fn read(acoustics: &Acoustics, file: &AcousticFile<'_>) -> Result<Self> {
-        let noise = acoustics.cases["flow"]["noise"]
-            .as_str()
-            .and_then(|name| name.split_once(':'));
+        let noise = acoustics.cases["flow"]["noise"].as_str().and_then(|name| name.split_once(':'));
         let noise = match noise {
             Some((other, name)) => match acoustics.file(other)? {
                 Some(other) => other.whole(name)?.tensor()?,
                 None => {
-                    return Err(Error::input(format!(
-                        "the golden file `{other}` with the noise is missing"
-                    )));
+                    return Err(Error::input(format!("the golden file `{other}` with the noise is missing")));
                 }
             },
             None => file.whole("rand_noise")?.tensor()?,
@@ -133,11 +118,7 @@ fn whole_pass(flow: &Flow, inputs: &Inputs, file: &AcousticFile<'_>, report: &mu
     found.insert("mel".into(), mel);
     let (times, _) = flow.times().split_at(flow.steps());
     found.insert("ode_t".into(), Tensor::new(times, &Device::Cpu)?);
-    for name in file
-        .names()
-        .iter()
-        .filter(|name| !INPUTS.contains(&name.as_str()))
-    {
+    for name in file.names().iter().filter(|name| !INPUTS.contains(&name.as_str())) {
         let case = format!("flow_nonstream:{name}");
         match found.get(name) {
             Some(tensor) => report.check("flow", &case, &file.expected(name)?, tensor),
@@ -183,34 +164,17 @@ fn odd_lengths(flow: &Flow, inputs: &Inputs, file: &AcousticFile<'_>, report: &m
     let (frames, prompt) = match sizes[..] {
         [frames, prompt] => (frames as usize, prompt as usize),
         _ => {
-            return Err(Error::input(
-                "the golden file `flow_odd_lengths` does not tell its prompt",
-            ));
+            return Err(Error::input("the golden file `flow_odd_lengths` does not tell its prompt"));
         }
     };
-    let prompt = inputs
-        .prompt
-        .get(..prompt)
-        .ok_or_else(|| too_short("prompt_mixed"))?;
-    let voice = VoicePrompt::new(
-        codes::rows(prompt)?,
-        &inputs.mel.narrow(0, 0, frames)?,
-        &inputs.speaker,
-    )?;
+    let prompt = inputs.prompt.get(..prompt).ok_or_else(|| too_short("prompt_mixed"))?;
+    let voice = VoicePrompt::new(codes::rows(prompt)?, &inputs.mel.narrow(0, 0, frames)?, &inputs.speaker)?;
     for name in file.names() {
         let count = name.strip_prefix('n').and_then(|rest| rest.strip_suffix(".mel"));
         if let Some(count) = count.and_then(|count| count.parse().ok()) {
-            let tokens = inputs
-                .tokens
-                .get(..count)
-                .ok_or_else(|| too_short("token_mixed"))?;
+            let tokens = inputs.tokens.get(..count).ok_or_else(|| too_short("token_mixed"))?;
             let mel = flow.sample(&voice, &codes::rows(tokens)?, &inputs.noise, &mut go_on)?;
-            report.check(
-                "flow",
-                &format!("flow_odd_lengths:{name}"),
-                &file.expected(&name)?,
-                &mel,
-            );
+            report.check("flow", &format!("flow_odd_lengths:{name}"), &file.expected(&name)?, &mel);
         }
     }
     Ok(())
@@ -230,12 +194,8 @@ impl Plan {
     fn read(acoustics: &Acoustics, file: &AcousticFile<'_>, flow: &Flow) -> Result<Self> {
         let mixed = |rows: usize| rows / codes::SEMANTIC_PER_GROUP * codes::GROUP;
         let sizes = acoustics.cases["stream"]["chunk_size_list"].as_array();
-        let sizes: Vec<usize> = sizes
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_u64)
-            .map(|n| n as usize)
-            .collect();
+        let sizes: Vec<usize> =
+            sizes.into_iter().flatten().filter_map(Value::as_u64).map(|n| n as usize).collect();
         let (mut waiting, mut rows) = (0, Vec::new());
         for call in file.whole("calls.tokens_last_samples")?.integers().chunks(3) {
             waiting += call[0] as usize;
@@ -245,11 +205,7 @@ impl Plan {
                 }
                 continue;
             }
-            let size = sizes
-                .get(rows.len() - 1)
-                .or(sizes.last())
-                .copied()
-                .unwrap_or(usize::MAX / 8);
+            let size = sizes.get(rows.len() - 1).or(sizes.last()).copied().unwrap_or(usize::MAX / 8);
             if call[1] != 0 {
                 rows.push(usize::MAX);
             } else if waiting >= mixed(size) + mixed(flow.lookahead()) {
@@ -275,9 +231,7 @@ fn stream(
         let end = start.saturating_add(*count).min(rows.len());
         let mel = stream.push(&rows[start..end], end == rows.len(), &mut go_on)?;
         start = end;
-        let chunk = index
-            .checked_sub(1)
-            .map_or("setup".into(), |chunk| format!("chunk{chunk}"));
+        let chunk = index.checked_sub(1).map_or("setup".into(), |chunk| format!("chunk{chunk}"));
         let names = file.names().into_iter().filter_map(|name| {
             let part = name.strip_prefix(&chunk)?.strip_prefix('.')?.to_string();
             (part != "wave").then_some((name, part))
@@ -312,9 +266,7 @@ fn state(
             let heads = expected.shape.get(2).copied().unwrap_or(1);
             let frames = expected.shape.get(3).copied().unwrap_or(1);
             let layers = encoder.layers.iter().chain(&encoder.up_layers).flatten();
-            let layers = layers
-                .map(|layer| joined(layer, heads, frames))
-                .collect::<Result<Vec<_>>>()?;
+            let layers = layers.map(|layer| joined(layer, heads, frames)).collect::<Result<Vec<_>>>()?;
             Some(Tensor::stack(&layers, 0)?)
         }
         "estimator_cnn_cache" => {
@@ -326,10 +278,7 @@ fn state(
         }
         _ => match attended(part) {
             Some((step, layer, branch)) => {
-                let block = stream
-                    .estimator_states()
-                    .get(step)
-                    .and_then(|blocks| blocks.get(layer));
+                let block = stream.estimator_states().get(step).and_then(|blocks| blocks.get(layer));
                 match block.and_then(|block| block.attention.as_ref()) {
                     Some((keys, values)) => Some(Tensor::cat(&[keys.get(branch)?, values.get(branch)?], 2)?),
                     None => None,
@@ -344,9 +293,7 @@ fn state(
 fn joined(layer: &KeyValue, heads: usize, frames: usize) -> Result<Tensor> {
     let split = |x: &Tensor| {
         let (_, rows, width) = x.dims3()?;
-        x.reshape((1, rows, heads, width / heads))?
-            .transpose(1, 2)?
-            .contiguous()
+        x.reshape((1, rows, heads, width / heads))?.transpose(1, 2)?.contiguous()
     };
     let both = Tensor::cat(&[split(&layer.keys)?, split(&layer.values)?], 3)?;
     Ok(both.repeat((1, 1, frames / both.dim(2)?.max(1), 1))?)
@@ -357,10 +304,7 @@ fn convolutions(block: &BlockState) -> Result<Tensor> {
     let [Some(first), Some(second)] = &block.convolutions else {
         return Err(Error::internal("a convolution has no past"));
     };
-    let parts = [
-        first.transpose(1, 2)?.contiguous()?,
-        second.transpose(1, 2)?.contiguous()?,
-    ];
+    let parts = [first.transpose(1, 2)?.contiguous()?, second.transpose(1, 2)?.contiguous()?];
     Ok(Tensor::cat(&parts, 1)?)
 }
 

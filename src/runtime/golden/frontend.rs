@@ -26,9 +26,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         let mut sheet = Sheet::new(&file, "frontend.clip", &clip, report);
         match acoustics.recording(&clip) {
             Some(path) => sheet.fill(|sheet| sheet.recording(&path)),
-            None => sheet
-                .report
-                .skip("frontend.clip", &clip, "the recording is not here"),
+            None => sheet.report.skip("frontend.clip", &clip, "the recording is not here"),
         }
     }
     let refused = acoustics.json("facts.json")?.unwrap_or_default()["refused_feature_inputs"].take();
@@ -67,12 +65,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
         clip: &'a str,
         report: &'a mut Report<'r>,
     ) -> Self {
-        Self {
-            file,
-            stage,
-            clip,
-            report,
-        }
+        Self { file, stage, clip, report }
     }
 
     /// Runs `part`; what stops it becomes a failed row, so that other parts still run.
@@ -86,17 +79,11 @@ impl<'a, 'r> Sheet<'a, 'r> {
     /// Everything before `suffix` in the names that end so: the names of the cases.
     fn named(&self, suffix: &str) -> Vec<String> {
         let names = self.file.names().into_iter();
-        names
-            .filter_map(|name| name.strip_suffix(suffix).map(str::to_string))
-            .collect()
+        names.filter_map(|name| name.strip_suffix(suffix).map(str::to_string)).collect()
     }
 
     fn case(&self, name: &str) -> String {
-        [self.clip, name]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(":")
+        [self.clip, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
     }
 
     /// Compares `values` with `name` when that is recorded.
@@ -122,8 +109,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
         if self.file.has(name) {
             let expected = self.file.whole(name)?.integers();
             let actual: Vec<i64> = values.iter().map(|&v| v as i64).collect();
-            self.report
-                .equal(self.stage, &self.case(name), &expected, &actual);
+            self.report.equal(self.stage, &self.case(name), &expected, &actual);
         }
         Ok(())
     }
@@ -191,17 +177,10 @@ impl<'a, 'r> Sheet<'a, 'r> {
             Ok(index) => index.values.iter().map(|&row| row as usize).collect(),
             Err(_) => (0..actual.rows).collect::<Vec<_>>(),
         };
-        let picked = rows
-            .into_iter()
-            .filter(|&row| row < actual.rows)
-            .flat_map(|row| actual.row(row));
-        let same = picked
-            .zip(&expected)
-            .filter(|(a, b)| f64::from(**a).to_bits() == b.to_bits())
-            .count();
+        let picked = rows.into_iter().filter(|&row| row < actual.rows).flat_map(|row| actual.row(row));
+        let same = picked.zip(&expected).filter(|(a, b)| f64::from(**a).to_bits() == b.to_bits()).count();
         let case = format!("{} (99 % equal)", self.case(name));
-        self.report
-            .equal(self.stage, &case, &[true], &[same * 100 >= expected.len() * 99]);
+        self.report.equal(self.stage, &case, &[true], &[same * 100 >= expected.len() * 99]);
         Ok(())
     }
 
@@ -209,11 +188,8 @@ impl<'a, 'r> Sheet<'a, 'r> {
         for case in self.named(".file") {
             let bytes = self.file.whole(&format!("{case}.file"))?;
             let clip = decode::read(bytes.values.iter().map(|&b| b as u8).collect())?;
-            let planes = Features {
-                data: clip.channels.concat(),
-                rows: clip.channels.len(),
-                columns: clip.frames(),
-            };
+            let planes =
+                Features { data: clip.channels.concat(), rows: clip.channels.len(), columns: clip.frames() };
             self.check_table(&format!("{case}.loaded"), &planes)?;
             let mut samples = clip.mono().samples;
             cap_peak(&mut samples);
@@ -224,10 +200,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
 
     fn resampling(&mut self) -> Result<()> {
         for case in self.named(".input") {
-            let rates: Vec<u32> = case
-                .rsplitn(3, '_')
-                .filter_map(|part| part.parse().ok())
-                .collect();
+            let rates: Vec<u32> = case.rsplitn(3, '_').filter_map(|part| part.parse().ok()).collect();
             let &[to, from, ..] = rates.as_slice() else {
                 return Err(Error::input(format!("golden `{case}` does not name two rates")));
             };
@@ -249,9 +222,8 @@ impl<'a, 'r> Sheet<'a, 'r> {
         let values = rows.integers();
         let rows = values.chunks_exact(rows.shape[1]);
         let expected: Vec<i64> = rows.clone().map(|row| row[3]).collect();
-        let actual: Vec<i64> = rows
-            .map(|row| resampled_length(row[2] as usize, row[0] as u32, row[1] as u32) as i64)
-            .collect();
+        let actual: Vec<i64> =
+            rows.map(|row| resampled_length(row[2] as usize, row[0] as u32, row[1] as u32) as i64).collect();
         self.report.equal(self.stage, name, &expected, &actual);
     }
 
@@ -331,8 +303,7 @@ impl<'a, 'r> Sheet<'a, 'r> {
             Some("hamming") => window::hamming(length),
             Some("povey") => window::povey(length),
             _ => {
-                self.report
-                    .skip(self.stage, name, "not a constant of this program");
+                self.report.skip(self.stage, name, "not a constant of this program");
                 return Ok(());
             }
         };

@@ -55,10 +55,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     }
     let limit = "prompt_as_long_as_max_length";
     if !recorded[limit].is_null() {
-        let Limit {
-            prompt_length,
-            max_length,
-        } = parse(&recorded[limit])?;
+        let Limit { prompt_length, max_length } = parse(&recorded[limit])?;
         let prompt = vec![tokenizer.bos(); prompt_length];
         let found = greedy(&generator, &prompt, max_length, true).map_err(|error| error.kind);
         report.equal("generation", limit, &[Err(Kind::Input)], &[found]);

@@ -37,11 +37,8 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let mut config = Config::default();
     let cases = &acoustics.cases["linguistic"];
     config.chunking = chunking(cases).unwrap_or(config.chunking);
-    let mut bench = Bench {
-        tokenizer: open(context.models, config.chunking)?,
-        chunking: config.chunking,
-        report,
-    };
+    let mut bench =
+        Bench { tokenizer: open(context.models, config.chunking)?, chunking: config.chunking, report };
     for (clip, path, file) in clips {
         bench.clip(&clip, &trimmed(&path)?, &file)?;
     }
@@ -93,11 +90,7 @@ pub(super) fn in_chunks(features: &Features, chunking: &Chunking) -> Result<Tens
 pub(super) fn each_chunk(features: &Features, chunking: &Chunking) -> Vec<Features> {
     let columns = features.columns;
     let chunks = features.data.chunks(chunking.rows * columns);
-    let chunk = |data: &[f32]| Features {
-        data: data.to_vec(),
-        rows: data.len() / columns,
-        columns,
-    };
+    let chunk = |data: &[f32]| Features { data: data.to_vec(), rows: data.len() / columns, columns };
     chunks.map(chunk).collect()
 }
 
@@ -108,11 +101,7 @@ fn open(models: &Path, chunking: Chunking) -> Result<LinguisticTokenizer> {
         serde_json::from_value(config).map_err(|e| Error::model("cannot use `config.yaml`").cause(e))?;
     let config = Config { chunking, ..config };
     let cmvn = cmvn::read(&checkpoint.path(File::LinguisticMvn)?)?;
-    let vb = torch::open(
-        &checkpoint.path(File::LinguisticWeights)?,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let vb = torch::open(&checkpoint.path(File::LinguisticWeights)?, DType::F32, &Device::Cpu)?;
     let codebook = npy::open(&checkpoint.path(File::LinguisticCodebook)?, &Device::Cpu)?;
     LinguisticTokenizer::new(&config, cmvn, vb, codebook)
 }
@@ -133,18 +122,11 @@ impl Bench<'_, '_> {
         self.check(clip, file, "features", &in_chunks(&features, &self.chunking)?)?;
         let mut layers = Vec::new();
         let mut state = self.tokenizer.encoder().start(self.chunking)?;
-        let encoded = self
-            .tokenizer
-            .encoder()
-            .forward_with(&mut state, &features, |_, x| layers.push(x.clone()))?;
+        let encoded =
+            self.tokenizer.encoder().forward_with(&mut state, &features, |_, x| layers.push(x.clone()))?;
         self.layers(clip, &layers, total, file)?;
         self.check(clip, file, "encoder_chunks", &encoded)?;
-        self.check(
-            clip,
-            file,
-            "encoder_rows",
-            &self.tokenizer.new_rows(&encoded, total)?,
-        )?;
+        self.check(clip, file, "encoder_rows", &self.tokenizer.new_rows(&encoded, total)?)?;
         self.codes(clip, "ids", samples, file)
     }
 
@@ -163,23 +145,13 @@ impl Bench<'_, '_> {
         let frames = ends.iter().zip(&starts).map(|(end, start)| end - start);
         let counts: [(&str, Vec<usize>); 3] = [
             ("chunk_fbank_rows", frames.collect()),
-            (
-                "chunk_feature_rows",
-                chunks.iter().map(|chunk| chunk.rows).collect(),
-            ),
-            (
-                "chunk_encoder_rows",
-                chunks
-                    .iter()
-                    .map(|chunk| chunk.rows + self.chunking.overlap())
-                    .collect(),
-            ),
+            ("chunk_feature_rows", chunks.iter().map(|chunk| chunk.rows).collect()),
+            ("chunk_encoder_rows", chunks.iter().map(|chunk| chunk.rows + self.chunking.overlap()).collect()),
         ];
         for (name, counts) in counts.into_iter().filter(|(name, _)| file.has(name)) {
             let expected: Vec<i64> = file.whole(name)?.integers();
             let found: Vec<i64> = counts.iter().map(|&count| count as i64).collect();
-            self.report
-                .equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
+            self.report.equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
         }
         Ok(())
     }
@@ -188,17 +160,13 @@ impl Bench<'_, '_> {
     fn frame_ends(&self, samples: &[f32], chunks: usize) -> Vec<usize> {
         let stride = self.chunking.rows * self.tokenizer.frontend().row_samples();
         let heard = (1..=chunks).map(|chunk| samples.len().min(chunk * stride));
-        heard
-            .map(|heard| fbank(&samples[..heard], Window::Hamming).rows)
-            .collect()
+        heard.map(|heard| fbank(&samples[..heard], Window::Hamming).rows).collect()
     }
 
     /// `chunkK.fbank`: the frames that chunk K adds.
     fn frames(&mut self, clip: &str, samples: &[f32], file: &AcousticFile<'_>) -> Result<()> {
         let names = file.names();
-        let chunks = names
-            .iter()
-            .filter_map(|name| chunk_number(name, "fbank").map(|chunk| (name, chunk)));
+        let chunks = names.iter().filter_map(|name| chunk_number(name, "fbank").map(|chunk| (name, chunk)));
         let scaled: Vec<f32> = samples.iter().map(|x| x * 32_768.0).collect();
         let frames = tensor(&fbank(&scaled, Window::Hamming))?;
         for (name, chunk) in chunks {
@@ -214,18 +182,12 @@ impl Bench<'_, '_> {
         for name in file.names() {
             let depth = name.split_once(".layer").and_then(|(_, layer)| match layer {
                 "_input" => Some(0),
-                _ => layer
-                    .strip_suffix("_output")?
-                    .parse::<usize>()
-                    .ok()
-                    .map(|layer| layer + 1),
+                _ => layer.strip_suffix("_output")?.parse::<usize>().ok().map(|layer| layer + 1),
             });
             let Some((depth, chunk)) = depth.zip(chunk_number(&name, "layer")) else {
                 continue;
             };
-            let rows = total
-                .saturating_sub(chunk * self.chunking.rows)
-                .min(self.chunking.rows);
+            let rows = total.saturating_sub(chunk * self.chunking.rows).min(self.chunking.rows);
             match depths.get(depth) {
                 Some(layer) if rows > 0 => {
                     let layer = layer.get(chunk)?.narrow(0, 0, self.chunking.overlap() + rows)?;
@@ -242,14 +204,8 @@ impl Bench<'_, '_> {
 
     fn codes(&mut self, clip: &str, name: &str, samples: &[f32], file: &AcousticFile<'_>) -> Result<()> {
         let expected = file.whole(name)?.integers();
-        let found: Vec<i64> = self
-            .tokenizer
-            .encode(samples)?
-            .into_iter()
-            .map(i64::from)
-            .collect();
-        self.report
-            .equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
+        let found: Vec<i64> = self.tokenizer.encode(samples)?.into_iter().map(i64::from).collect();
+        self.report.equal(STAGE, &format!("{clip}:{name}"), &expected, &found);
         Ok(())
     }
 

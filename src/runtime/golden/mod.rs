@@ -68,22 +68,13 @@ pub fn run(
     only: Option<&str>,
     on_row: &mut dyn FnMut(&Row),
 ) -> Result<Vec<Row>> {
-    let context = Context {
-        acoustics: Acoustics::find(golden)?,
-        language: Language::find(golden)?,
-        models,
-    };
+    let context = Context { acoustics: Acoustics::find(golden)?, language: Language::find(golden)?, models };
     if context.acoustics.is_none() && context.language.is_none() {
-        return Err(
-            Error::input(format!("`{}` holds no golden data", golden.display()))
-                .hint("the folder must contain `acoustics/cases.json` or `language/prompts.json`"),
-        );
+        return Err(Error::input(format!("`{}` holds no golden data", golden.display()))
+            .hint("the folder must contain `acoustics/cases.json` or `language/prompts.json`"));
     }
     let mut report = Report::new(on_row);
-    for (name, stage) in STAGES
-        .iter()
-        .filter(|(name, _)| only.is_none_or(|only| only == *name))
-    {
+    for (name, stage) in STAGES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         if let Err(error) = stage(&context, &mut report) {
             report.fail(name, "stage", &error);
         }

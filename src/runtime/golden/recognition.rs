@@ -53,8 +53,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 fn joining(cases: &Value, report: &mut Report<'_>) {
     let strings = |list: &Value| -> Vec<String> {
         let list = list.as_array().into_iter().flatten();
-        list.filter_map(|piece| piece.as_str().map(str::to_string))
-            .collect()
+        list.filter_map(|piece| piece.as_str().map(str::to_string)).collect()
     };
     for case in cases.as_array().into_iter().flatten() {
         let pieces = strings(&case["tokens"]);
@@ -73,19 +72,11 @@ fn open(models: &Path, chunking: Chunking, decoder_look_back: usize) -> Result<P
         |name: &str, why: &dyn std::fmt::Display| Error::model(format!("cannot use `{name}`")).cause(why);
     let config = yaml::read(&checkpoint.path(File::LinguisticConfig)?)?;
     let config: Config = serde_json::from_value(config).map_err(|e| unusable("config.yaml", &e))?;
-    let config = Config {
-        chunking,
-        decoder_look_back,
-        ..config
-    };
+    let config = Config { chunking, decoder_look_back, ..config };
     let tokens = fs::read(checkpoint.path(File::AsrTokens)?).map_err(|e| unusable("tokens.json", &e))?;
     let tokens = serde_json::from_slice(&tokens).map_err(|e| unusable("tokens.json", &e))?;
     let cmvn = cmvn::read(&checkpoint.path(File::LinguisticMvn)?)?;
-    let vb = torch::open(
-        &checkpoint.path(File::LinguisticWeights)?,
-        DType::F32,
-        &Device::Cpu,
-    )?;
+    let vb = torch::open(&checkpoint.path(File::LinguisticWeights)?, DType::F32, &Device::Cpu)?;
     Paraformer::new(&config, cmvn, &vb, tokens)
 }
 
@@ -114,10 +105,7 @@ impl Bench<'_, '_> {
         let chunks = each_chunk(&features, &self.chunking);
         let overlap = self.chunking.overlap();
         self.equal("chunk_feature_rows", chunks.iter().map(|chunk| chunk.rows))?;
-        self.equal(
-            "chunk_encoder_rows",
-            chunks.iter().map(|chunk| chunk.rows + overlap),
-        )?;
+        self.equal("chunk_encoder_rows", chunks.iter().map(|chunk| chunk.rows + overlap))?;
         self.check("features", &in_chunks(&features, &self.chunking)?)?;
         let mut state = self.paraformer.encoder().start(self.chunking)?;
         let encoded = self.paraformer.encoder().forward(&mut state, &features)?;
@@ -130,12 +118,8 @@ impl Bench<'_, '_> {
         let mut state = self.paraformer.start()?;
         let mut found = Found::default();
         for (index, chunk) in chunks.iter().enumerate() {
-            let heard = self
-                .paraformer
-                .hear(&mut state, chunk, index + 1 == chunks.len())?;
-            found
-                .fired
-                .push(heard.as_ref().map_or(0, |heard| heard.ids.len()));
+            let heard = self.paraformer.hear(&mut state, chunk, index + 1 == chunks.len())?;
+            found.fired.push(heard.as_ref().map_or(0, |heard| heard.ids.len()));
             found.alphas.push(state.carry.alpha);
             found.hidden.push(state.carry.hidden()?);
             found.heard.extend(heard);
@@ -164,17 +148,13 @@ impl Bench<'_, '_> {
         let Some(expected) = facts["text"].as_str() else {
             return Ok(());
         };
-        let found = self
-            .paraformer
-            .transcribe(samples, &mut |_| ControlFlow::Continue(()))?;
+        let found = self.paraformer.transcribe(samples, &mut |_| ControlFlow::Continue(()))?;
         let ids = facts["kept_ids"].as_array().into_iter().flatten();
         let ids: Vec<u64> = ids.filter_map(Value::as_u64).collect();
         let found_ids: Vec<u64> = found.ids.iter().map(|&id| u64::from(id)).collect();
-        self.report
-            .equal(STAGE, &format!("{}:kept_ids", self.name), &ids, &found_ids);
+        self.report.equal(STAGE, &format!("{}:kept_ids", self.name), &ids, &found_ids);
         let case = format!("{}:text", self.name);
-        self.report
-            .equal(STAGE, &case, &[expected], &[found.text.as_str()]);
+        self.report.equal(STAGE, &case, &[expected], &[found.text.as_str()]);
         Ok(())
     }
 
@@ -190,8 +170,7 @@ impl Bench<'_, '_> {
         if self.file.has(name) {
             let case = format!("{}:{name}", self.name);
             let found: Vec<i64> = found.map(|count| count as i64).collect();
-            self.report
-                .equal(STAGE, &case, &self.file.whole(name)?.integers(), &found);
+            self.report.equal(STAGE, &case, &self.file.whole(name)?.integers(), &found);
         }
         Ok(())
     }

@@ -85,13 +85,7 @@ pub(super) struct Found {
 impl Expected {
     /// A fully stored tensor.
     pub fn whole(recorded: Recorded, rule: Rule) -> Self {
-        Self {
-            shape: recorded.shape,
-            values: recorded.values,
-            rule,
-            pick: Pick::All,
-            stats: None,
-        }
+        Self { shape: recorded.shape, values: recorded.values, rule, pick: Pick::All, stats: None }
     }
 
     /// The same expectation under another rule.
@@ -113,11 +107,8 @@ impl Expected {
             let message = format!("shape: expected {:?}, found {:?}", self.shape, actual.dims());
             return Err(Error::inference(message));
         }
-        let whole: Vec<f64> = actual
-            .to_device(&Device::Cpu)?
-            .to_dtype(DType::F64)?
-            .flatten_all()?
-            .to_vec1()?;
+        let whole: Vec<f64> =
+            actual.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
         let picked = self.pick.apply(&self.shape, &whole);
         let mut found = self.rule.judge(&self.values, &picked);
         if found.problem.is_none()
@@ -139,10 +130,7 @@ impl Pick {
                 let rows = shape[*axis];
                 let outer: usize = shape[..*axis].iter().product();
                 let slice = |o: usize, i: usize| &whole[(o * rows + i) * inner..(o * rows + i + 1) * inner];
-                (0..outer)
-                    .flat_map(|o| index.iter().flat_map(move |&i| slice(o, i)))
-                    .copied()
-                    .collect()
+                (0..outer).flat_map(|o| index.iter().flat_map(move |&i| slice(o, i))).copied().collect()
             }
         }
     }
@@ -162,12 +150,7 @@ impl Rule {
             }
         };
         let problem = length.or_else(|| (!within).then(|| "outside the tolerance".to_string()));
-        Found {
-            delta,
-            tolerance,
-            unit,
-            problem,
-        }
+        Found { delta, tolerance, unit, problem }
     }
 }
 
@@ -176,31 +159,21 @@ impl Stats {
         let mean = whole.iter().sum::<f64>() / whole.len() as f64;
         let min = whole.iter().copied().fold(f64::INFINITY, f64::min);
         let max = whole.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let all = [
-            ("mean", self.mean, mean),
-            ("minimum", self.min, min),
-            ("maximum", self.max, max),
-        ];
-        let (name, want, got) = all
-            .into_iter()
-            .find(|(_, want, got)| (want - got).abs() > atol || got.is_nan())?;
-        Some(format!(
-            "{name} of the whole tensor: expected {want}, found {got}"
-        ))
+        let all = [("mean", self.mean, mean), ("minimum", self.min, min), ("maximum", self.max, max)];
+        let (name, want, got) =
+            all.into_iter().find(|(_, want, got)| (want - got).abs() > atol || got.is_nan())?;
+        Some(format!("{name} of the whole tensor: expected {want}, found {got}"))
     }
 }
 
 /// NaN matches NaN; NaN against a number counts as infinitely far.
 fn largest_difference(expected: &[f64], actual: &[f64]) -> f64 {
-    let differences = expected
-        .iter()
-        .zip(actual)
-        .map(|(&a, &b)| match (a.is_nan(), b.is_nan()) {
-            (true, true) => 0.0,
-            (false, false) if a == b => 0.0,
-            (false, false) => (a - b).abs(),
-            _ => f64::INFINITY,
-        });
+    let differences = expected.iter().zip(actual).map(|(&a, &b)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) if a == b => 0.0,
+        (false, false) => (a - b).abs(),
+        _ => f64::INFINITY,
+    });
     differences.fold(0.0, f64::max)
 }
 
@@ -208,11 +181,7 @@ fn snr_db(expected: &[f64], actual: &[f64]) -> f64 {
     let mean = expected.iter().sum::<f64>() / expected.len() as f64;
     let signal: f64 = expected.iter().map(|x| (x - mean).powi(2)).sum();
     let noise: f64 = expected.iter().zip(actual).map(|(x, y)| (x - y).powi(2)).sum();
-    if noise == 0.0 {
-        f64::INFINITY
-    } else {
-        10.0 * (signal / noise).log10()
-    }
+    if noise == 0.0 { f64::INFINITY } else { 10.0 * (signal / noise).log10() }
 }
 
 /// The `acoustics` folder: tensors named `FILE:NAME`, rules in `tolerances.json`.
@@ -231,11 +200,7 @@ impl Acoustics {
         };
         let cases = read_json(&dir.join("cases.json"))?;
         let tolerances = read_json(&dir.join("tolerances.json"))?["tensors"].take();
-        Ok(Some(Self {
-            dir,
-            cases,
-            tolerances,
-        }))
+        Ok(Some(Self { dir, cases, tolerances }))
     }
 
     /// The tensors of `FILE.safetensors`, or `None` when the folder does not hold it.
@@ -263,10 +228,7 @@ impl Acoustics {
 
     /// The names of the recordings.
     pub fn clips(&self) -> Vec<String> {
-        self.cases["audio"]
-            .as_object()
-            .map(|clips| clips.keys().cloned().collect())
-            .unwrap_or_default()
+        self.cases["audio"].as_object().map(|clips| clips.keys().cloned().collect()).unwrap_or_default()
     }
 }
 
@@ -299,11 +261,8 @@ impl AcousticFile<'_> {
     /// A recorded output with the rule that `tolerances.json` gives it.
     pub fn expected(&self, name: &str) -> Result<Expected> {
         let entry = &self.tolerances[format!("{}:{name}", self.name)];
-        let number = |key: &str| {
-            entry[key]
-                .as_f64()
-                .ok_or_else(|| missing(&self.name, &format!("{name} ({key})")))
-        };
+        let number =
+            |key: &str| entry[key].as_f64().ok_or_else(|| missing(&self.name, &format!("{name} ({key})")));
         let rule = match entry["compare"].as_str() {
             Some("exact") => Rule::Exact,
             Some("atol") => Rule::Atol(number("atol")?),
@@ -318,28 +277,15 @@ impl AcousticFile<'_> {
         let shape: Vec<usize> = shape.values.iter().map(|&d| d as usize).collect();
         let index: Vec<usize> = index.values.iter().map(|&i| i as usize).collect();
         let axis = number("axis")? as usize;
-        if shape
-            .get(axis)
-            .is_none_or(|&rows| index.iter().any(|&i| i >= rows))
-        {
+        if shape.get(axis).is_none_or(|&rows| index.iter().any(|&i| i >= rows)) {
             return Err(Error::input(format!(
                 "golden `{}:{name}` has positions outside its shape",
                 self.name
             )));
         }
         let stats = part("stats").ok().filter(|stats| stats.values.len() > 5);
-        let stats = stats.map(|s| Stats {
-            mean: s.values[2],
-            min: s.values[4],
-            max: s.values[5],
-        });
-        Ok(Expected {
-            shape,
-            values: at.values.clone(),
-            rule,
-            pick: Pick::Axis(axis, index),
-            stats,
-        })
+        let stats = stats.map(|s| Stats { mean: s.values[2], min: s.values[4], max: s.values[5] });
+        Ok(Expected { shape, values: at.values.clone(), rule, pick: Pick::Axis(axis, index), stats })
     }
 }
 
@@ -361,11 +307,7 @@ impl Language {
             return Ok(None);
         }
         let described = read_json(&self.dir.join(format!("{file}.tensors.json")))?;
-        Ok(Some(LanguageFile {
-            name: file.to_string(),
-            tensors: read_tensors(&path)?,
-            described,
-        }))
+        Ok(Some(LanguageFile { name: file.to_string(), tensors: read_tensors(&path)?, described }))
     }
 
     /// A JSON file of the folder, or `None` when it is not there.
@@ -386,10 +328,7 @@ pub struct LanguageFile {
 impl LanguageFile {
     /// The names of all recorded values, whole or sampled.
     pub fn names(&self) -> Vec<String> {
-        self.described["tensors"]
-            .as_object()
-            .map(|all| all.keys().cloned().collect())
-            .unwrap_or_default()
+        self.described["tensors"].as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default()
     }
 
     /// A wholly stored tensor, such as an input.
@@ -409,23 +348,12 @@ impl LanguageFile {
             return Ok(expected.with_rule(Rule::Atol(atol)));
         }
         let sample = self.whole(&format!("{name}.sample"))?;
-        let figure = |key: &str| {
-            entry[key]
-                .as_f64()
-                .ok_or_else(|| missing(&self.name, &format!("{name} ({key})")))
-        };
-        let shape = entry["shape"]
-            .as_array()
-            .ok_or_else(|| missing(&self.name, &format!("{name} (shape)")))?;
-        let shape: Vec<usize> = shape
-            .iter()
-            .filter_map(|d| d.as_u64().map(|d| d as usize))
-            .collect();
-        let stats = Stats {
-            mean: figure("mean")?,
-            min: figure("min")?,
-            max: figure("max")?,
-        };
+        let figure =
+            |key: &str| entry[key].as_f64().ok_or_else(|| missing(&self.name, &format!("{name} ({key})")));
+        let shape =
+            entry["shape"].as_array().ok_or_else(|| missing(&self.name, &format!("{name} (shape)")))?;
+        let shape: Vec<usize> = shape.iter().filter_map(|d| d.as_u64().map(|d| d as usize)).collect();
+        let stats = Stats { mean: figure("mean")?, min: figure("min")?, max: figure("max")? };
         let pick = Pick::Stride(figure("stride")?.max(1.0) as usize);
         let atol = (relative * stats.min.abs().max(stats.max.abs())).max(least);
         Ok(Expected {
@@ -439,9 +367,7 @@ impl LanguageFile {
 }
 
 fn folder_with(golden: &Path, name: &str, marker: &str) -> Option<PathBuf> {
-    [golden.join(name), golden.to_path_buf()]
-        .into_iter()
-        .find(|dir| dir.join(marker).is_file())
+    [golden.join(name), golden.to_path_buf()].into_iter().find(|dir| dir.join(marker).is_file())
 }
 
 fn base_name(key: &str) -> Option<String> {
@@ -471,13 +397,7 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, Recorded>> {
     let read = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         let values =
             widen(view.dtype(), view.data()).ok_or_else(|| fail(&format!("`{name}` has an unknown type")))?;
-        Ok((
-            name,
-            Recorded {
-                shape: view.shape().to_vec(),
-                values,
-            },
-        ))
+        Ok((name, Recorded { shape: view.shape().to_vec(), values }))
     };
     file.tensors().into_iter().map(read).collect()
 }

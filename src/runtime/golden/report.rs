@@ -47,10 +47,7 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// An empty report.
     pub fn new(on_row: &'a mut dyn FnMut(&Row)) -> Self {
-        Self {
-            rows: Vec::new(),
-            on_row,
-        }
+        Self { rows: Vec::new(), on_row }
     }
 
     /// Compares a computed tensor with the recorded one.
@@ -59,50 +56,23 @@ impl<'a> Report<'a> {
             Ok(found) => (found.delta, found.tolerance, found.unit, found.problem),
             Err(error) => (f64::NAN, f64::NAN, "abs", Some(error.to_string())),
         };
-        let status = if note.is_none() {
-            Status::Ok
-        } else {
-            Status::Failed
-        };
-        self.push(Row {
-            stage: stage.into(),
-            case: case.into(),
-            delta,
-            tolerance,
-            unit,
-            status,
-            note,
-        });
+        let status = if note.is_none() { Status::Ok } else { Status::Failed };
+        self.push(Row { stage: stage.into(), case: case.into(), delta, tolerance, unit, status, note });
     }
 
     /// Compares lists that must be equal: ids, lengths, text.
     pub fn equal<T: PartialEq + Debug>(&mut self, stage: &str, case: &str, expected: &[T], actual: &[T]) {
         let differing = expected.iter().zip(actual).filter(|(a, b)| a != b).count();
         let differing = differing + expected.len().abs_diff(actual.len());
-        let first = expected
-            .iter()
-            .zip(actual)
-            .position(|(a, b)| a != b)
-            .unwrap_or(expected.len().min(actual.len()));
+        let first =
+            expected.iter().zip(actual).position(|(a, b)| a != b).unwrap_or(expected.len().min(actual.len()));
         let note = (differing > 0).then(|| {
             let (want, got) = (expected.get(first), actual.get(first));
             format!("{differing} differ, first at {first}: expected {want:?}, found {got:?}")
         });
-        let status = if differing == 0 {
-            Status::Ok
-        } else {
-            Status::Failed
-        };
+        let status = if differing == 0 { Status::Ok } else { Status::Failed };
         let (stage, case) = (stage.into(), case.into());
-        self.push(Row {
-            stage,
-            case,
-            delta: differing as f64,
-            tolerance: 0.0,
-            unit: "exact",
-            status,
-            note,
-        });
+        self.push(Row { stage, case, delta: differing as f64, tolerance: 0.0, unit: "exact", status, note });
     }
 
     /// Notes a case that could not be computed.
@@ -123,15 +93,7 @@ impl<'a> Report<'a> {
     fn note(&mut self, stage: &str, case: &str, status: Status, note: String) {
         let (stage, case) = (stage.into(), case.into());
         let (delta, tolerance) = (f64::NAN, f64::NAN);
-        self.push(Row {
-            stage,
-            case,
-            delta,
-            tolerance,
-            unit: "abs",
-            status,
-            note: Some(note),
-        });
+        self.push(Row { stage, case, delta, tolerance, unit: "abs", status, note: Some(note) });
     }
 
     fn push(&mut self, row: Row) {

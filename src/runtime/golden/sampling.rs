@@ -26,17 +26,11 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         ..Settings::default()
     };
     // No case looks at audio words: the head only has to number the logits.
-    let head = Head::Full {
-        audio_base: 0,
-        eos: number("end_of_turn")? as u32,
-    };
+    let head = Head::Full { audio_base: 0, eos: number("end_of_turn")? as u32 };
     let mut sampler = Sampler::new(settings, head);
     for case in described["cases"].as_array().into_iter().flatten() {
-        let name = format!(
-            "{}: {}",
-            case["logits"].as_str().unwrap_or("?"),
-            case["case"].as_str().unwrap_or("?")
-        );
+        let name =
+            format!("{}: {}", case["logits"].as_str().unwrap_or("?"), case["case"].as_str().unwrap_or("?"));
         if let Err(error) = check(&name, case, &file, settings, &mut sampler, report) {
             report.fail("sampling", &name, &error);
         }
@@ -56,21 +50,11 @@ fn check(
     let history: Vec<u32> =
         serde_json::from_value(case["history"].clone()).map_err(|e| absent("history").cause(e))?;
     let banned = case["banned"].as_u64().map(|id| id as u32);
-    report.equal(
-        "sampling.repetition",
-        name,
-        &[banned],
-        &[repeated(&history, settings.repetition_window)],
-    );
+    report.equal("sampling.repetition", name, &[banned], &[repeated(&history, settings.repetition_window)]);
     let logits = file.whole(tensor("logits")?)?.floats();
     let kept = sampler.distribution(&logits, &history, 0)?;
     let (ids, probabilities): (Vec<i64>, Vec<f32>) = kept.iter().map(|&(id, p)| (i64::from(id), p)).unzip();
-    report.equal(
-        "sampling.kept",
-        name,
-        &file.whole(tensor("kept")?)?.integers(),
-        &ids,
-    );
+    report.equal("sampling.kept", name, &file.whole(tensor("kept")?)?.integers(), &ids);
     let expected = file.expected(tensor("probability")?, 0.0, PROBABILITY)?;
     let probabilities = Tensor::new(probabilities, &Device::Cpu)?;
     report.check("sampling.probability", name, &expected, &probabilities);

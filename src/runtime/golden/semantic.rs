@@ -15,19 +15,9 @@ const LEAST: f64 = 1e-5;
 
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
-    let tokens = context
-        .acoustics
-        .as_ref()
-        .map(|data| data.json("tokens.json"))
-        .transpose()?
-        .flatten();
+    let tokens = context.acoustics.as_ref().map(|data| data.json("tokens.json")).transpose()?.flatten();
     let cuts = tokens.as_ref().and_then(|tokens| tokens["vq06_split"].as_array());
-    let file = context
-        .language
-        .as_ref()
-        .map(|data| data.file("speech_tokenizer"))
-        .transpose()?
-        .flatten();
+    let file = context.language.as_ref().map(|data| data.file("speech_tokenizer")).transpose()?.flatten();
     if cuts.is_none() && file.is_none() {
         return Ok(());
     }
@@ -51,22 +41,10 @@ fn cut(tokenizer: &SemanticTokenizer, case: &Value, report: &mut Report<'_>) -> 
     let tone: Vec<f32> = (0..length).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
     let recorded = case["pieces"].as_array().into_iter().flatten();
     let recorded: Vec<Option<u64>> = recorded.map(|piece| piece[0].as_u64()).collect();
-    let frames: Vec<Option<u64>> = pieces(&tone)
-        .map(|piece| Some(piece.len() as u64 / 160))
-        .collect();
-    report.equal(
-        "semantic.split",
-        &format!("{length} samples: frames"),
-        &recorded,
-        &frames,
-    );
+    let frames: Vec<Option<u64>> = pieces(&tone).map(|piece| Some(piece.len() as u64 / 160)).collect();
+    report.equal("semantic.split", &format!("{length} samples: frames"), &recorded, &frames);
     let codes = Some(tokenizer.encode(&tone)?.len() as u64);
-    report.equal(
-        "semantic.split",
-        &format!("{length} samples: codes"),
-        &[case["codes"].as_u64()],
-        &[codes],
-    );
+    report.equal("semantic.split", &format!("{length} samples: codes"), &[case["codes"].as_u64()], &[codes]);
     Ok(())
 }
 

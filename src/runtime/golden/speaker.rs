@@ -15,12 +15,7 @@ const LEAST: f64 = 5e-6;
 
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
-    let Some(file) = context
-        .language
-        .as_ref()
-        .map(|data| data.file("campplus"))
-        .transpose()?
-        .flatten()
+    let Some(file) = context.language.as_ref().map(|data| data.file("campplus")).transpose()?.flatten()
     else {
         return Ok(());
     };

@@ -85,9 +85,7 @@ impl Network {
         let hidden = self.model.forward(&mut cache, ids, &mut |point, x| {
             pieces.entry(point).or_default().push(x.clone());
         })?;
-        let joined = pieces
-            .into_iter()
-            .map(|(point, pieces)| Ok((point, Tensor::cat(&pieces, 0)?)));
+        let joined = pieces.into_iter().map(|(point, pieces)| Ok((point, Tensor::cat(&pieces, 0)?)));
         Ok((self.unembedding.logits(&hidden)?, joined.collect::<Result<_>>()?))
     }
 
@@ -108,13 +106,7 @@ fn penalties(alibi: &Value, report: &mut Report<'_>) -> Result<()> {
         let slopes = slopes(heads.parse().map_err(|_| malformed())?);
         let floats = |value: &Value| serde_json::from_value::<Vec<f64>>(value.clone()).ok();
         let case = format!("slopes of {heads}");
-        compare(
-            &case,
-            &floats(&recorded["slopes"]).ok_or_else(malformed)?,
-            &slopes,
-            SLOPES,
-            report,
-        )?;
+        compare(&case, &floats(&recorded["slopes"]).ok_or_else(malformed)?, &slopes, SLOPES, report)?;
         let (Some(distances), Some(picked)) =
             (floats(&recorded["distances"]), floats(&recorded["picked_heads"]))
         else {
@@ -124,13 +116,7 @@ fn penalties(alibi: &Value, report: &mut Report<'_>) -> Result<()> {
             let slope = *slopes.get(head as usize).ok_or_else(malformed)?;
             let found: Vec<f32> = distances.iter().map(|&d| -slope * (d as f32).sqrt()).collect();
             let expected = floats(&recorded["bias_float32"][row]).ok_or_else(malformed)?;
-            compare(
-                &format!("penalties of head {head} of {heads}"),
-                &expected,
-                &found,
-                PENALTIES,
-                report,
-            )?;
+            compare(&format!("penalties of head {head} of {heads}"), &expected, &found, PENALTIES, report)?;
         }
     }
     Ok(())
@@ -155,20 +141,11 @@ fn compare(
 /// The prompts of a file: what comes before `.ids`.
 fn cases_of(file: &LanguageFile) -> Vec<String> {
     let names = file.names();
-    names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".ids"))
-        .map(String::from)
-        .collect()
+    names.iter().filter_map(|name| name.strip_suffix(".ids")).map(String::from).collect()
 }
 
 fn ids(file: &LanguageFile, name: &str) -> Result<Vec<u32>> {
-    Ok(file
-        .whole(name)?
-        .integers()
-        .into_iter()
-        .map(|id| id as u32)
-        .collect())
+    Ok(file.whole(name)?.integers().into_iter().map(|id| id as u32).collect())
 }
 
 /// Checks the outputs that the file records under `prefix`, each named and computed from all logits.
@@ -229,12 +206,7 @@ fn narrow_weights(models: &Path, file: &LanguageFile, report: &mut Report<'_>) -
         if file.names().contains(&name) {
             let (logits, _) = network.read(&ids(file, &format!("{case}.ids"))?)?;
             let last = logits.narrow(0, logits.dim(0)? - 1, 1)?;
-            report.check(
-                "step1.bf16",
-                &name,
-                &file.expected(&name, BF16_LOGITS, LEAST)?,
-                &last,
-            );
+            report.check("step1.bf16", &name, &file.expected(&name, BF16_LOGITS, LEAST)?, &last);
         }
     }
     Ok(())
@@ -250,12 +222,7 @@ fn single_steps(network: &Network, file: &LanguageFile, report: &mut Report<'_>)
         let Some(Ok(step)) = name.strip_prefix("step.").map(str::parse::<usize>) else {
             continue;
         };
-        report.check(
-            stage,
-            &name,
-            &file.expected(&name, LOGITS, LEAST)?,
-            &logits.narrow(0, step, 1)?,
-        );
+        report.check(stage, &name, &file.expected(&name, LOGITS, LEAST)?, &logits.narrow(0, step, 1)?);
     }
     Ok(())
 }
@@ -264,13 +231,9 @@ fn long_context(network: &Network, file: &LanguageFile, report: &mut Report<'_>)
     let stage = "step1.long";
     let ids = ids(file, "ids")?;
     let prefilled = file.described["measured"]["prefilled"].as_u64().unwrap_or(0) as usize;
-    let Some((prompt, given)) = ids
-        .split_at_checked(prefilled)
-        .filter(|(prompt, _)| !prompt.is_empty())
+    let Some((prompt, given)) = ids.split_at_checked(prefilled).filter(|(prompt, _)| !prompt.is_empty())
     else {
-        return Err(Error::input(
-            "`step1_long.tensors.json` does not say how many ids are read at once",
-        ));
+        return Err(Error::input("`step1_long.tensors.json` does not say how many ids are read at once"));
     };
     let logits = network.continued(prompt, given)?;
     outputs(stage, "", file, &logits, report)?;
@@ -282,11 +245,6 @@ fn long_context(network: &Network, file: &LanguageFile, report: &mut Report<'_>)
     let positions: Vec<u32> = self::ids(file, "picked_positions")?;
     let positions = Tensor::from_slice(&positions, positions.len(), &Device::Cpu)?;
     let expected = file.expected("picked_logits", LOGITS, LEAST)?;
-    report.check(
-        stage,
-        "picked_logits",
-        &expected,
-        &logits.index_select(&positions, 0)?,
-    );
+    report.check(stage, "picked_logits", &expected, &logits.index_select(&positions, 0)?);
     Ok(())
 }

@@ -21,10 +21,9 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let whole = acoustics.file("token2wav_nonstream")?;
     let odd = acoustics.file("flow_odd_lengths")?;
     let stream = acoustics.file("token2wav_stream")?;
-    let (Some(inputs), true) = (
-        acoustics.file("flow_nonstream")?,
-        whole.is_some() || odd.is_some() || stream.is_some(),
-    ) else {
+    let (Some(inputs), true) =
+        (acoustics.file("flow_nonstream")?, whole.is_some() || odd.is_some() || stream.is_some())
+    else {
         return Ok(());
     };
     let checkpoint = Checkpoint::open(context.models)?;
@@ -48,9 +47,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 
 fn open_flow(checkpoint: &Checkpoint) -> Result<Flow> {
     let yaml = checkpoint.find(File::CosyVoiceYaml).map(|path| yaml::read(&path));
-    let entry = yaml
-        .transpose()?
-        .and_then(|mut yaml| yaml.get_mut("flow").map(Value::take));
+    let entry = yaml.transpose()?.and_then(|mut yaml| yaml.get_mut("flow").map(Value::take));
     let config: flow::Config = match entry {
         Some(entry) => serde_json::from_value(entry)
             .map_err(|e| Error::model("`cosyvoice.yaml` does not describe a flow").cause(e))?,
@@ -75,10 +72,7 @@ type Calls = Vec<(usize, bool)>;
 
 impl Case<'_> {
     fn synthesizer(&self) -> Synthesizer<'_> {
-        Synthesizer {
-            flow: &self.flow,
-            vocoder: &self.vocoder,
-        }
+        Synthesizer { flow: &self.flow, vocoder: &self.vocoder }
     }
 
     /// `wave.NOISE_noise` of the whole utterance.
@@ -105,9 +99,7 @@ impl Case<'_> {
     fn odd_lengths(&self, file: &AcousticFile<'_>, report: &mut Report<'_>) -> Result<()> {
         let prompt = file.whole("prompt_feat_frames_and_prompt_tokens")?.integers();
         let &[frames, tokens] = prompt.as_slice() else {
-            return Err(Error::input(
-                "the golden prompt of odd lengths must be two numbers",
-            ));
+            return Err(Error::input("the golden prompt of odd lengths must be two numbers"));
         };
         let voice = self.voice(Some((frames as usize, tokens as usize)))?;
         let mixed = self.codes("token_mixed")?;
@@ -116,22 +108,14 @@ impl Case<'_> {
             let codes = count.and_then(|count| mixed.get(..count.parse().ok()?));
             if let Some(codes) = codes {
                 let samples = self.speak(&voice, codes, &[])?;
-                report.check(
-                    "synthesis.odd_lengths",
-                    &name,
-                    &file.expected(&name)?,
-                    &flat(&samples)?,
-                );
+                report.check("synthesis.odd_lengths", &name, &file.expected(&name)?, &flat(&samples)?);
             }
         }
         Ok(())
     }
 
     fn speak(&self, voice: &VoicePrompt, codes: &[u32], noise: &[f32]) -> Result<Vec<f32>> {
-        let randomness = Randomness {
-            flow: &self.flow_noise()?,
-            vocoder: &mut table(noise),
-        };
+        let randomness = Randomness { flow: &self.flow_noise()?, vocoder: &mut table(noise) };
         self.synthesizer().synthesize(voice, codes, randomness, &mut go)
     }
 
@@ -147,13 +131,8 @@ impl Case<'_> {
         let expected: Vec<i64> = table.chunks_exact(3).map(|call| call[2]).collect();
         report.equal(STAGE, "calls", &expected, &lengths);
         let chunks: Vec<&Vec<f32>> = pieces.iter().filter(|piece| !piece.is_empty()).collect();
-        let chunk = |name: &str| {
-            Some(
-                chunks
-                    .get(name.strip_prefix("chunk")?.parse::<usize>().ok()?)?
-                    .to_vec(),
-            )
-        };
+        let chunk =
+            |name: &str| Some(chunks.get(name.strip_prefix("chunk")?.parse::<usize>().ok()?)?.to_vec());
         for name in file.names() {
             let samples = match name.split_once('.') {
                 None if name == "wave" => Some(pieces.concat()),
@@ -184,21 +163,15 @@ impl Case<'_> {
         let size = words.split(' ').find_map(|word| word.parse().ok());
         let size: usize = size.filter(|&size| size > 0).ok_or_else(unknown)?;
         let starts = (0..total).step_by(size);
-        let calls: Calls = starts
-            .map(|start| (size.min(total - start), start + size >= total))
-            .collect();
+        let calls: Calls = starts.map(|start| (size.min(total - start), start + size >= total)).collect();
         let noise = self.noise(noise)?;
-        noise
-            .map(|noise| Ok(self.feed(&calls, &noise)?.concat()))
-            .transpose()
+        noise.map(|noise| Ok(self.feed(&calls, &noise)?.concat())).transpose()
     }
 
     /// What each call gives.
     fn feed(&self, calls: &[(usize, bool)], noise: &[f32]) -> Result<Vec<Vec<f32>>> {
         let codes = self.codes("token_mixed")?;
-        let stream = self
-            .synthesizer()
-            .stream(self.voice(None)?, self.flow_noise()?, &self.stream_config());
+        let stream = self.synthesizer().stream(self.voice(None)?, self.flow_noise()?, &self.stream_config());
         let (mut stream, mut noise, mut start) = (Some(stream?), table(noise), 0);
         let mut pieces = Vec::with_capacity(calls.len());
         for &(count, last) in calls {
@@ -222,9 +195,7 @@ impl Case<'_> {
         let rows = stream["chunk_size_list"].as_array();
         let default = StreamConfig::default();
         StreamConfig {
-            chunk_rows: rows.map_or(default.chunk_rows, |rows| {
-                rows.iter().filter_map(number).collect()
-            }),
+            chunk_rows: rows.map_or(default.chunk_rows, |rows| rows.iter().filter_map(number).collect()),
             cached_frames: number(&stream["mel_cache_len"]).unwrap_or(default.cached_frames),
         }
     }

@@ -53,15 +53,10 @@ fn tokenizer_names(language: &Language, prompts: &Value) -> Result<Vec<String>> 
     for entry in fs::read_dir(&language.dir).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.file_name();
         let file = file.to_string_lossy();
-        names.extend(
-            file.strip_prefix("text_")
-                .and_then(|n| n.strip_suffix(".json"))
-                .map(str::to_string),
-        );
+        names.extend(file.strip_prefix("text_").and_then(|n| n.strip_suffix(".json")).map(str::to_string));
     }
-    let of_prompts = all(&prompts["edits"])
-        .chain(all(&prompts["clones"]))
-        .filter_map(|case| case["ids"].as_object());
+    let of_prompts =
+        all(&prompts["edits"]).chain(all(&prompts["clones"])).filter_map(|case| case["ids"].as_object());
     names.extend(of_prompts.flat_map(|ids| ids.keys().cloned()));
     names.sort();
     names.dedup();
@@ -72,9 +67,7 @@ fn tokenizer_names(language: &Language, prompts: &Value) -> Result<Vec<String>> 
 fn tokenizer(models: &Path, language: &Language, name: &str) -> Result<Option<Tokenizer>> {
     let path = if name == "real" {
         let beside = |up: &str| language.dir.join(up).join("real-tokenizer/tokenizer.model");
-        [beside("../.."), beside("..")]
-            .into_iter()
-            .find(|path| path.is_file())
+        [beside("../.."), beside("..")].into_iter().find(|path| path.is_file())
     } else {
         Some(models.join("Step-Audio-EditX/tokenizer.model"))
     };
@@ -93,10 +86,7 @@ fn texts(name: &str, tokenizer: &Tokenizer, language: &Language, report: &mut Re
         let ids: Vec<u32> = field(case, "ids")?;
         let row = format!("{name}: {label}");
         report.equal("text.encode", &row, &ids, &tokenizer.encode(&text));
-        let spelled: Vec<char> = tokenizer
-            .decode(ids.get(1..).unwrap_or_default())
-            .chars()
-            .collect();
+        let spelled: Vec<char> = tokenizer.decode(ids.get(1..).unwrap_or_default()).chars().collect();
         let decoded: Vec<char> = field::<String>(case, "decoded")?.chars().collect();
         report.equal("text.decode", &row, &decoded, &spelled);
         if !forges(tokenizer, &text) {
@@ -110,31 +100,15 @@ fn whole_prompts(name: &str, tokenizer: &Tokenizer, prompts: &Value, report: &mu
     for (at, case) in all(&prompts["edits"]).enumerate() {
         let instruction: String = field(case, "instruction")?;
         let audio = mixed(case)?;
-        let prompt = Prompt::Edit {
-            instruction: &instruction,
-            audio: &audio,
-        };
+        let prompt = Prompt::Edit { instruction: &instruction, audio: &audio };
         let row = format!("{name}: edit {at}");
-        layouts(
-            &row,
-            tokenizer,
-            &prompt,
-            forges(tokenizer, &instruction),
-            case,
-            name,
-            report,
-        )?;
+        layouts(&row, tokenizer, &prompt, forges(tokenizer, &instruction), case, name, report)?;
     }
     for (at, case) in all(&prompts["clones"]).enumerate() {
         let (speaker, transcript): (String, String) = (field(case, "speaker")?, field(case, "prompt_text")?);
         let text: String = field(case, "target_text")?;
         let audio = mixed(case)?;
-        let prompt = Prompt::Clone {
-            speaker: &speaker,
-            transcript: &transcript,
-            audio: &audio,
-            text: &text,
-        };
+        let prompt = Prompt::Clone { speaker: &speaker, transcript: &transcript, audio: &audio, text: &text };
         let row = format!("{name}: clone {at}");
         let forged = forges(tokenizer, &transcript) || forges(tokenizer, &text);
         layouts(&row, tokenizer, &prompt, forged, case, name, report)?;
@@ -157,12 +131,7 @@ fn layouts(
         if !case[key][name].is_null() {
             let expected: Vec<u32> = field(&case[key], name)?;
             let row = format!("{row}, {layout:?}");
-            report.equal(
-                "text.prompt",
-                &row,
-                &expected,
-                &prompt.ids_as(tokenizer, layout, reading),
-            );
+            report.equal("text.prompt", &row, &expected, &prompt.ids_as(tokenizer, layout, reading));
         }
     }
     Ok(())
@@ -182,20 +151,10 @@ fn templates(prompts: &Value, report: &mut Report<'_>) -> Result<()> {
     for (at, case) in all(&prompts["edits"]).enumerate() {
         let instruction = edit(case)?.instruction(case["audio_text"].as_str().unwrap_or_default());
         let expected: String = field(case, "instruction")?;
-        report.equal(
-            "text.instruction",
-            &format!("edit {at}"),
-            &[expected],
-            &[instruction],
-        );
+        report.equal("text.instruction", &format!("edit {at}"), &[expected], &[instruction]);
     }
     if let Some(kind) = prompts["refused"]["edit_type"].as_str() {
-        report.equal(
-            "text.instruction",
-            "refused",
-            &[true],
-            &[Edit::parse(kind, None).is_err()],
-        );
+        report.equal("text.instruction", "refused", &[true], &[Edit::parse(kind, None).is_err()]);
     }
     Ok(())
 }
@@ -222,24 +181,13 @@ fn interleaving(file: &str, cases: &Value, report: &mut Report<'_>) -> Result<()
         let words: Vec<String> = mixed.iter().map(|code| format!("<audio_{code}>")).collect();
         let words = [words.concat()];
         let ids: Vec<u32> = mixed.iter().map(|code| code + REFERENCE_AUDIO_BASE).collect();
-        for key in ["string", "merge_string"]
-            .into_iter()
-            .filter(|&key| !case[key].is_null())
-        {
+        for key in ["string", "merge_string"].into_iter().filter(|&key| !case[key].is_null()) {
             report.equal("text.interleave", &row, &[field::<String>(case, key)?], &words);
         }
-        for key in ["vocoder_ids", "wav2token"]
-            .into_iter()
-            .filter(|&key| !case[key].is_null())
-        {
+        for key in ["vocoder_ids", "wav2token"].into_iter().filter(|&key| !case[key].is_null()) {
             let expected: Vec<u32> = field(case, key)?;
             report.equal("text.interleave", &row, &expected, &ids);
-            report.equal(
-                "text.from_ids",
-                &row,
-                &mixed,
-                &codes::from_ids(&expected, REFERENCE_AUDIO_BASE)?,
-            );
+            report.equal("text.from_ids", &row, &mixed, &codes::from_ids(&expected, REFERENCE_AUDIO_BASE)?);
         }
         let (linguistic, semantic) = codes::split(&mixed)?;
         let streams = [linguistic, semantic].concat();
@@ -271,12 +219,7 @@ fn voice_names(language: &Language, report: &mut Report<'_>) -> Result<()> {
     };
     for case in all(&described["cases"]) {
         let (wave, text): (String, String) = (field(case, "wave")?, field(case, "text")?);
-        let samples: Vec<f32> = file
-            .whole(&wave)?
-            .floats()
-            .iter()
-            .map(|sample| sample / 32768.0)
-            .collect();
+        let samples: Vec<f32> = file.whole(&wave)?.floats().iter().map(|sample| sample / 32768.0).collect();
         let expected: String = field(case, "voice_id")?;
         report.equal("text.voice", &wave, &[expected], &[voice_name(&text, &samples)]);
     }
@@ -287,11 +230,7 @@ fn voice_names(language: &Language, report: &mut Report<'_>) -> Result<()> {
 fn recorded_voice_names(acoustics: &Acoustics, tokens: &Value, report: &mut Report<'_>) -> Result<()> {
     for (at, case) in all(&tokens["clone_voice_ids"]).enumerate() {
         let Some(clip) = case["clip"].as_str() else {
-            report.skip(
-                "text.voice",
-                &format!("tokens.json: {at}"),
-                "the wave is not recorded",
-            );
+            report.skip("text.voice", &format!("tokens.json: {at}"), "the wave is not recorded");
             continue;
         };
         let Some(path) = acoustics.recording(clip) else {

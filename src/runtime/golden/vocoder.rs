@@ -44,9 +44,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 pub(super) fn open(checkpoint: &Checkpoint) -> Result<(Config, Vocoder)> {
     let weights = checkpoint.path(File::Vocoder)?;
     let yaml = checkpoint.find(File::CosyVoiceYaml).map(|path| yaml::read(&path));
-    let entry = yaml
-        .transpose()?
-        .and_then(|mut yaml| yaml.get_mut("hift").map(Value::take));
+    let entry = yaml.transpose()?.and_then(|mut yaml| yaml.get_mut("hift").map(Value::take));
     let config: Config = match entry {
         Some(entry) => serde_json::from_value(entry)
             .map_err(|e| Error::model("`cosyvoice.yaml` does not describe a vocoder").cause(e))?,
@@ -81,16 +79,13 @@ impl<'a> Run<'a> {
     fn new(file: &AcousticFile<'_>, vocoder: &'a Vocoder, noise: &str) -> Result<Self> {
         let mel = file.whole("mel")?.tensor()?.transpose(1, 2)?.contiguous()?;
         // The pitch does not depend on the noise and may be recorded for one kind only.
-        let f0 = file.names().into_iter().find(|name| name.ends_with(".f0"));
+        let f0 = file.names().into_iter().find(|name| name.rsplit('.').next() == Some("f0"));
         let f0 = f0.and_then(|name| Some(file.whole(&name).ok()?.floats()));
         Ok(Self {
             vocoder,
             f0: f0.map_or_else(|| vocoder.f0(&mel), Ok)?,
             mel,
-            source: file
-                .whole(&format!("{noise}.source"))
-                .ok()
-                .map(super::Recorded::floats),
+            source: file.whole(&format!("{noise}.source")).ok().map(super::Recorded::floats),
             noise: noise_values(file, noise)?,
         })
     }
@@ -120,10 +115,7 @@ impl<'a> Run<'a> {
         let mut layers = Vec::new();
         let mut keep = |name: &str, x: &Tensor| layers.push((format!("inner.{name}"), x.clone()));
         let filtered = self.vocoder.filter(&self.mel, &spectrum, &mut keep)?;
-        layers.extend([
-            ("source_stft".to_string(), spectrum),
-            ("conv_post".into(), filtered.clone()),
-        ]);
+        layers.extend([("source_stft".to_string(), spectrum), ("conv_post".into(), filtered.clone())]);
         for (name, layer) in layers {
             values.push((name, layer.transpose(1, 2)?)); // [1, channels, rows]
         }
@@ -138,9 +130,7 @@ pub(super) fn noise_values(file: &AcousticFile<'_>, noise: &str) -> Result<Vec<f
     match noise {
         "zero" => Ok(Vec::new()),
         "table" => Ok(file.whole("noise_table")?.floats()),
-        _ => Err(Error::input(format!(
-            "the golden data have an unknown noise `{noise}`"
-        ))),
+        _ => Err(Error::input(format!("the golden data have an unknown noise `{noise}`"))),
     }
 }
 
@@ -165,9 +155,7 @@ fn long_phases(
 }
 
 fn per_sample(vocoder: &Vocoder, f0: &[f32], value: impl Fn(f32) -> f32) -> Vec<f32> {
-    let frames = f0
-        .iter()
-        .map(|&f0| std::iter::repeat_n(value(f0), vocoder.frame_samples()));
+    let frames = f0.iter().map(|&f0| std::iter::repeat_n(value(f0), vocoder.frame_samples()));
     frames.flatten().collect()
 }
 

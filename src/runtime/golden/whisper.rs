@@ -29,12 +29,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         return Ok(());
     };
     let whisper = find(context.models, &facts)?;
-    let mut golden = Golden {
-        whisper,
-        file,
-        facts,
-        states: BTreeMap::new(),
-    };
+    let mut golden = Golden { whisper, file, facts, states: BTreeMap::new() };
     golden.spelling(report)?;
     golden.networks(report)?;
     golden.languages(report)?;
@@ -48,9 +43,7 @@ fn find(models: &Path, facts: &Value) -> Result<Whisper> {
     let dirs = Checkpoint::open(models)?.whisper_dirs();
     let expected = &facts["control_ids"]["<|notimestamps|>"];
     let settings = |dir: &Path| read(&dir.join("generation_config.json"));
-    let dir = dirs
-        .iter()
-        .find(|dir| settings(dir)["no_timestamps_token_id"] == *expected);
+    let dir = dirs.iter().find(|dir| settings(dir)["no_timestamps_token_id"] == *expected);
     let dir = dir.ok_or_else(|| Error::model("no Whisper model has the recorded control ids"))?;
     let path = dir.join("tokenizer.json");
     let tokenizer = fs::read(&path)
@@ -96,33 +89,19 @@ impl Golden {
     /// Encoder states, and logits after given ids.
     fn networks(&mut self, report: &mut Report<'_>) -> Result<()> {
         let names = self.file.names();
-        for clip in names
-            .iter()
-            .filter_map(|name| name.strip_prefix("decoder.")?.strip_suffix(".ids"))
-        {
+        for clip in names.iter().filter_map(|name| name.strip_prefix("decoder.")?.strip_suffix(".ids")) {
             let mut seen = Vec::new();
             let features = self.features(&format!("feats64.{clip}"))?;
-            let states = self
-                .whisper
-                .states(&features, &mut |_, state| seen.push(state.clone()))?;
+            let states = self.whisper.states(&features, &mut |_, state| seen.push(state.clone()))?;
             for (n, state) in seen.iter().enumerate() {
                 self.check(report, &format!("encoder.{clip}.state{n}"), state)?;
             }
             self.check_first(report, &format!("encoder.{clip}.first_rows"), &states.squeeze(0)?)?;
-            let given: Vec<u32> = self
-                .file
-                .whole(&format!("decoder.{clip}.ids"))?
-                .values
-                .iter()
-                .map(|&id| id as u32)
-                .collect();
+            let given: Vec<u32> =
+                self.file.whole(&format!("decoder.{clip}.ids"))?.values.iter().map(|&id| id as u32).collect();
             let logits = self.whisper.logits(&states, &given)?;
             self.check(report, &format!("decoder.{clip}.logits"), &logits)?;
-            self.check(
-                report,
-                &format!("decoder.{clip}.last_logits"),
-                &logits.get(given.len() - 1)?,
-            )?;
+            self.check(report, &format!("decoder.{clip}.last_logits"), &logits.get(given.len() - 1)?)?;
             self.states.insert(clip.to_string(), states);
         }
         Ok(())
@@ -151,11 +130,7 @@ impl Golden {
             let given = &case["options"];
             let options = Options {
                 language: given["language"].as_str().map(str::to_string),
-                task: if given["task"] == "translate" {
-                    Task::Translate
-                } else {
-                    Task::Transcribe
-                },
+                task: if given["task"] == "translate" { Task::Translate } else { Task::Transcribe },
                 stamps: given["return_timestamps"].as_bool().unwrap_or(false),
                 beams: given["num_beams"].as_u64().unwrap_or(1) as usize,
                 ..plain()
@@ -190,18 +165,10 @@ impl Golden {
         let Some(clip) = case["features"].as_str() else {
             return Ok(());
         };
-        let options = Options {
-            language: case["language"].as_str().map(str::to_string),
-            ..plain()
-        };
+        let options = Options { language: case["language"].as_str().map(str::to_string), ..plain() };
         let passages = self.passages(&mut self.source(clip, usize::MAX)?, &options)?;
         let windows: Vec<&Value> = list(&case["windows"]).collect();
-        report.equal(
-            "whisper.sequential",
-            "windows",
-            &[windows.len()],
-            &[passages.len()],
-        );
+        report.equal("whisper.sequential", "windows", &[windows.len()], &[passages.len()]);
         for (window, passage) in windows.iter().zip(&passages) {
             let name = format!("window at {}", window["seek"]);
             let numbers =
@@ -223,34 +190,23 @@ impl Golden {
                 Some(*at as u64)
             };
             let found: Vec<u64> = passage.segments.iter().scan(0, ends).collect();
-            let expected: Vec<u64> = list(&window["segments"])
-                .filter_map(|range| range[1].as_u64())
-                .collect();
+            let expected: Vec<u64> =
+                list(&window["segments"]).filter_map(|range| range[1].as_u64()).collect();
             report.equal("whisper.sequential", &format!("{name}: cuts"), &expected, &found);
         }
         let segments: Vec<_> = passages.iter().flat_map(|passage| &passage.segments).collect();
         let hundredths = |seconds: f64| (seconds * 100.0).round() as i64;
-        let found: Vec<_> = segments
-            .iter()
-            .map(|s| (hundredths(s.start), hundredths(s.end), s.tokens.clone()))
-            .collect();
+        let found: Vec<_> =
+            segments.iter().map(|s| (hundredths(s.start), hundredths(s.end), s.tokens.clone())).collect();
         let time = |value: &Value| hundredths(value.as_f64().unwrap_or(f64::NAN));
         let expected: Vec<_> = list(&case["segments"])
             .map(|s| (time(&s["start"]), time(&s["end"]), ids(&s["tokens"])))
             .collect();
         report.equal("whisper.sequential", "segments", &expected, &found);
-        let all: Vec<u32> = segments
-            .iter()
-            .flat_map(|segment| segment.tokens.clone())
-            .collect();
+        let all: Vec<u32> = segments.iter().flat_map(|segment| segment.tokens.clone()).collect();
         report.equal("whisper.sequential", "ids", &ids(&case["ids"]), &all);
         let expected = case["text"].as_str().unwrap_or_default();
-        report.equal(
-            "whisper.sequential",
-            "text",
-            &[expected],
-            &[self.whisper.decode(&all)?.as_str()],
-        );
+        report.equal("whisper.sequential", "text", &[expected], &[self.whisper.decode(&all)?.as_str()]);
         Ok(())
     }
 
@@ -260,13 +216,8 @@ impl Golden {
         let Some(clip) = case["audio"].as_str() else {
             return Ok(());
         };
-        let samples: Vec<f32> = self
-            .file
-            .whole(clip)?
-            .floats()
-            .iter()
-            .map(|sample| sample / 32768.0)
-            .collect();
+        let samples: Vec<f32> =
+            self.file.whole(clip)?.floats().iter().map(|sample| sample / 32768.0).collect();
         let (bands, capacity) = self.whisper.window();
         let mut once = Some(samples.clone());
         let mut pull = || Ok(once.take());
@@ -274,25 +225,14 @@ impl Golden {
             let expected = self.file.expected(&format!("{clip}.features"), 0.0, FEATURES)?;
             report.check("whisper.features", clip, &expected, &window.features);
         }
-        let options = Options {
-            stamps: false,
-            ..plain()
-        };
+        let options = Options { stamps: false, ..plain() };
         let run = |options: &Options| {
             let mut once = Some(samples.clone());
             let mut pull = || Ok(once.take());
             self.passages(&mut Samples::new(&mut pull, bands, capacity), options)
         };
-        let greedy: Vec<u32> = run(&options)?
-            .iter()
-            .flat_map(|passage| self.whole(passage))
-            .collect();
-        report.equal(
-            "whisper.ids",
-            "pipeline, greedy",
-            &ids(&case["greedy"]["ids"]),
-            &greedy,
-        );
+        let greedy: Vec<u32> = run(&options)?.iter().flat_map(|passage| self.whole(passage)).collect();
+        report.equal("whisper.ids", "pipeline, greedy", &ids(&case["greedy"]["ids"]), &greedy);
         let expected = case["greedy"]["text"].as_str().unwrap_or_default();
         report.equal(
             "whisper.text",
@@ -301,17 +241,10 @@ impl Golden {
             &[self.whisper.decode(&greedy)?.as_str()],
         );
         let beams = case["num_beams"].as_u64().unwrap_or(1) as usize;
-        let searched: Vec<u32> = run(&Options { beams, ..options })?
-            .into_iter()
-            .flat_map(|passage| passage.tokens)
-            .collect();
+        let searched: Vec<u32> =
+            run(&Options { beams, ..options })?.into_iter().flat_map(|passage| passage.tokens).collect();
         let expected = case["text"].as_str().unwrap_or_default().trim();
-        report.equal(
-            "whisper.text",
-            "pipeline",
-            &[expected],
-            &[self.whisper.decode(&searched)?.trim()],
-        );
+        report.equal("whisper.text", "pipeline", &[expected], &[self.whisper.decode(&searched)?.trim()]);
         Ok(())
     }
 
@@ -319,26 +252,19 @@ impl Golden {
     fn passages(&self, source: &mut dyn Source, options: &Options) -> Result<Vec<Passage>> {
         let mut passages = Vec::new();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        self.whisper
-            .transcribe_source(source, options, &mut rng, &mut |progress| {
-                if let Progress::Passage(passage) = progress {
-                    passages.push(passage.clone());
-                }
-                ControlFlow::Continue(())
-            })?;
+        self.whisper.transcribe_source(source, options, &mut rng, &mut |progress| {
+            if let Progress::Passage(passage) = progress {
+                passages.push(passage.clone());
+            }
+            ControlFlow::Continue(())
+        })?;
         Ok(passages)
     }
 
     /// Prompt, text and end of a window, as the reference returns them.
     fn whole(&self, passage: &Passage) -> Vec<u32> {
         let end = passage.complete.then(|| self.whisper.end());
-        passage
-            .prompt
-            .iter()
-            .chain(&passage.tokens)
-            .copied()
-            .chain(end)
-            .collect()
+        passage.prompt.iter().chain(&passage.tokens).copied().chain(end).collect()
     }
 
     /// The text with its stamps written out.
@@ -358,20 +284,11 @@ impl Golden {
 
     fn source(&self, name: &str, latest: usize) -> Result<Recording> {
         let (features, capacity) = (self.features(name)?, self.whisper.window().1);
-        Ok(Recording {
-            features,
-            capacity,
-            latest,
-        })
+        Ok(Recording { features, capacity, latest })
     }
 
     fn check(&self, report: &mut Report<'_>, name: &str, actual: &Tensor) -> Result<()> {
-        report.check(
-            "whisper",
-            name,
-            &self.file.expected(name, RELATIVE, LEAST)?,
-            actual,
-        );
+        report.check("whisper", name, &self.file.expected(name, RELATIVE, LEAST)?, actual);
         Ok(())
     }
 
@@ -400,15 +317,8 @@ impl Source for Recording {
             return Ok(None);
         }
         let frames = left.min(self.capacity);
-        let features = self
-            .features
-            .narrow(1, seek, frames)?
-            .pad_with_zeros(1, 0, self.capacity - frames)?;
-        Ok(Some(Window {
-            features,
-            frames,
-            more: left > frames,
-        }))
+        let features = self.features.narrow(1, seek, frames)?.pad_with_zeros(1, 0, self.capacity - frames)?;
+        Ok(Some(Window { features, frames, more: left > frames }))
     }
 }
 
@@ -428,7 +338,5 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn ids(value: &Value) -> Vec<u32> {
-    list(value)
-        .filter_map(|id| id.as_u64().map(|id| id as u32))
-        .collect()
+    list(value).filter_map(|id| id.as_u64().map(|id| id as u32)).collect()
 }

@@ -96,8 +96,7 @@ impl File {
             Self::AsrTokens => &files["tokenizer_conf"]["token_list"],
             _ => return None,
         };
-        name.as_str()
-            .filter(|name| !name.is_empty() && !name.contains(['/', '\\', '\0']) && *name != "..")
+        name.as_str().filter(|name| !name.is_empty() && !name.contains(['/', '\\', '\0']) && *name != "..")
     }
 }
 
@@ -152,12 +151,7 @@ impl Checkpoint {
         }
         let found = tokenizers.iter().find_map(|dir| paraformer_folder(dir));
         let paraformer = found.unwrap_or_else(|| models.join(TOKENIZER).join(PARAFORMER));
-        Ok(Self {
-            models: models.to_path_buf(),
-            editx,
-            tokenizers,
-            paraformer,
-        })
+        Ok(Self { models: models.to_path_buf(), editx, tokenizers, paraformer })
     }
 
     /// The folder given to [`Checkpoint::open`].
@@ -183,26 +177,13 @@ impl Checkpoint {
 
     /// Checks that all of `files` exist; the error lists every missing one.
     pub fn require(&self, files: &[File]) -> Result<()> {
-        let missing: Vec<File> = files
-            .iter()
-            .copied()
-            .filter(|&file| self.find(file).is_none())
-            .collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(self.missing(&missing))
-        }
+        let missing: Vec<File> = files.iter().copied().filter(|&file| self.find(file).is_none()).collect();
+        if missing.is_empty() { Ok(()) } else { Err(self.missing(&missing)) }
     }
 
     /// Where `file` is, or where it should be when it is missing.
     pub fn expected(&self, file: File) -> PathBuf {
-        let first = || {
-            self.candidates(file)
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| file.name().into())
-        };
+        let first = || self.candidates(file).into_iter().next().unwrap_or_else(|| file.name().into());
         self.find(file).unwrap_or_else(first)
     }
 
@@ -212,10 +193,7 @@ impl Checkpoint {
         let mut found = self.whisper_dirs();
         let called = |dir: &PathBuf, name: &str| {
             let base = name.rsplit('/').next().unwrap_or(name);
-            let folder = dir
-                .file_name()
-                .and_then(|folder| folder.to_str())
-                .unwrap_or_default();
+            let folder = dir.file_name().and_then(|folder| folder.to_str()).unwrap_or_default();
             folder == base || folder.strip_prefix("whisper-") == Some(base)
         };
         if let Some(name) = name {
@@ -225,47 +203,28 @@ impl Checkpoint {
             if let Some(dir) = found.iter().find(|dir| called(dir, name)) {
                 return Ok(dir.clone());
             }
-            let error = Error::model(format!(
-                "there is no Whisper model `{name}` in `{}`",
-                self.models.display()
-            ));
-            let error = found.iter().fold(error, |error, dir| {
-                error.cause(format!("found `{}`", dir.display()))
-            });
-            return Err(error.hint(format!(
-                "download `openai/{name}` from huggingface.co into that folder"
-            )));
+            let error =
+                Error::model(format!("there is no Whisper model `{name}` in `{}`", self.models.display()));
+            let error =
+                found.iter().fold(error, |error, dir| error.cause(format!("found `{}`", dir.display())));
+            return Err(error.hint(format!("download `openai/{name}` from huggingface.co into that folder")));
         }
         let preferred = ["large-v3", "large-v3-turbo"];
-        let rank = |dir: &PathBuf| {
-            preferred
-                .iter()
-                .position(|name| called(dir, name))
-                .unwrap_or(preferred.len())
-        };
+        let rank =
+            |dir: &PathBuf| preferred.iter().position(|name| called(dir, name)).unwrap_or(preferred.len());
         found.sort_by_key(|dir| (rank(dir), dir.clone()));
         found.into_iter().next().ok_or_else(|| {
-            Error::model(format!(
-                "there is no Whisper model in `{}`",
-                self.models.display()
-            ))
-            .hint("download `openai/whisper-large-v3-turbo` from huggingface.co into that folder")
+            Error::model(format!("there is no Whisper model in `{}`", self.models.display()))
+                .hint("download `openai/whisper-large-v3-turbo` from huggingface.co into that folder")
         })
     }
 
     /// The folders of all Whisper models in and beside the checkpoint.
     pub fn whisper_dirs(&self) -> Vec<PathBuf> {
-        let mut roots = vec![
-            self.models.clone(),
-            self.models.join("openai"),
-            self.editx.clone(),
-        ];
+        let mut roots = vec![self.models.clone(), self.models.join("openai"), self.editx.clone()];
         roots.extend(self.editx.parent().map(Path::to_path_buf));
-        let mut found: Vec<PathBuf> = roots
-            .iter()
-            .flat_map(|root| folders(root))
-            .filter(|dir| is_whisper(dir))
-            .collect();
+        let mut found: Vec<PathBuf> =
+            roots.iter().flat_map(|root| folders(root)).filter(|dir| is_whisper(dir)).collect();
         found.sort();
         found.dedup();
         found
@@ -291,11 +250,7 @@ impl Checkpoint {
                 let configured = file.configured(&configuration);
                 let also = (file == File::LinguisticWeights).then_some("model.pb");
                 let names = [configured, Some(name), also];
-                names
-                    .into_iter()
-                    .flatten()
-                    .map(|name| self.paraformer.join(name))
-                    .collect()
+                names.into_iter().flatten().map(|name| self.paraformer.join(name)).collect()
             }
         }
     }
@@ -306,9 +261,7 @@ impl Checkpoint {
             _ => format!("{} files of the checkpoint are missing", files.len()),
         };
         let error = Error::model(message).hint(HOW_TO_GET);
-        files.iter().fold(error, |error, &file| {
-            error.cause(format!("`{}`", self.expected(file).display()))
-        })
+        files.iter().fold(error, |error, &file| error.cause(format!("`{}`", self.expected(file).display())))
     }
 }
 
@@ -334,20 +287,13 @@ fn paraformer_folder(dir: &Path) -> Option<PathBuf> {
     let published = [dir.join(PARAFORMER), dir.to_path_buf()];
     let below = folders(dir);
     let deeper = below.iter().flat_map(|dir| folders(dir));
-    published
-        .into_iter()
-        .chain(below.iter().cloned())
-        .chain(deeper)
-        .find(holds)
+    published.into_iter().chain(below.iter().cloned()).chain(deeper).find(holds)
 }
 
 /// The folders directly in `dir`, in order of their names.
 fn folders(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
@@ -375,12 +321,7 @@ mod tests {
         for file in File::ALL {
             assert!(checkpoint.path(file).unwrap().ends_with(file.name()));
         }
-        assert!(
-            checkpoint
-                .whisper_dir(None)
-                .unwrap()
-                .ends_with("whisper-miniature")
-        );
+        assert!(checkpoint.whisper_dir(None).unwrap().ends_with("whisper-miniature"));
         assert!(checkpoint.whisper_dir(Some("miniature")).is_ok());
         let error = checkpoint.whisper_dir(Some("whisper-tiny")).unwrap_err();
         assert!(error.to_string().contains("whisper-miniature"), "{error}");
@@ -405,10 +346,7 @@ mod tests {
             let checkpoint = Checkpoint::open(root).unwrap();
             let found = |file| checkpoint.path(file).unwrap();
             assert_eq!(found(File::Flow), editx.join(COSYVOICE).join("flow.pt"));
-            assert_eq!(
-                found(File::LinguisticCodebook),
-                editx.join("linguistic_tokenizer.npy")
-            );
+            assert_eq!(found(File::LinguisticCodebook), editx.join("linguistic_tokenizer.npy"));
             assert_eq!(found(File::LinguisticWeights), editx.join("FunASR/model.pb"));
         }
     }
@@ -420,18 +358,10 @@ mod tests {
         for name in ["am.mvn", "model.pt", "model.pb", "other.pt"] {
             touch(&dir.join(name));
         }
-        let weights = || {
-            Checkpoint::open(models.path())
-                .unwrap()
-                .path(File::LinguisticWeights)
-                .unwrap()
-        };
+        let weights = || Checkpoint::open(models.path()).unwrap().path(File::LinguisticWeights).unwrap();
         assert!(weights().ends_with("model.pt"));
-        for (named, expected) in [
-            ("other.pt", "other.pt"),
-            ("../../x", "model.pt"),
-            ("gone.pt", "model.pt"),
-        ] {
+        for (named, expected) in [("other.pt", "other.pt"), ("../../x", "model.pt"), ("gone.pt", "model.pt")]
+        {
             let text = format!(r#"{{"file_path_metas": {{"init_param": "{named}"}}}}"#);
             fs::write(dir.join("configuration.json"), text).unwrap();
             assert!(weights().ends_with(expected), "{named}");
@@ -446,11 +376,7 @@ mod tests {
         assert_eq!(error.kind, Kind::Model);
         assert_eq!(error.causes.len(), File::ALL.len());
         assert!(error.hint.unwrap().contains("stepfun-ai/Step-Audio-Tokenizer"));
-        assert!(
-            error.causes.iter().all(|cause| cause.contains("Step-Audio-")),
-            "{:#?}",
-            error.causes
-        );
+        assert!(error.causes.iter().all(|cause| cause.contains("Step-Audio-")), "{:#?}", error.causes);
         assert!(Checkpoint::open(&models.path().join("no")).is_err());
         assert!(checkpoint.whisper_dir(None).is_err());
     }

@@ -27,24 +27,16 @@ fn parse(text: &str) -> Result<Cmvn, String> {
 
 /// The numbers of `<LearnRateCoef> 0 [ ... ]` in the line after the one with `component`.
 fn vector(text: &str, component: &str) -> Result<Vec<f32>, String> {
-    let mut lines = text
-        .lines()
-        .skip_while(|line| !line.trim_start().starts_with(component));
+    let mut lines = text.lines().skip_while(|line| !line.trim_start().starts_with(component));
     let head = lines.next().ok_or_else(|| format!("`{component}` is missing"))?;
     let tokens: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
     let [_, _, "[", numbers @ .., "]"] = tokens.as_slice() else {
         return Err(format!("the numbers of `{component}` are cut off"));
     };
-    let stated: Option<usize> = head
-        .split_whitespace()
-        .nth(1)
-        .and_then(|count| count.parse().ok());
+    let stated: Option<usize> = head.split_whitespace().nth(1).and_then(|count| count.parse().ok());
     if stated.is_some_and(|stated| stated != numbers.len()) {
         let found = numbers.len();
-        return Err(format!(
-            "`{component}` states {} numbers, found {found}",
-            stated.unwrap_or(0)
-        ));
+        return Err(format!("`{component}` states {} numbers, found {found}", stated.unwrap_or(0)));
     }
     let number = |token: &&str| token.parse().ok().filter(|value: &f32| value.is_finite());
     let one = |token| number(token).ok_or_else(|| format!("`{token}` in `{component}` is not a number"));
@@ -67,10 +59,7 @@ mod tests {
         let cmvn = parse(&miniature()).unwrap();
         assert_eq!((cmvn.shift.len(), cmvn.scale.len()), (560, 560));
         let small = "<Nnet>\n<AddShift> 2 2\n<LearnRateCoef> 0 [ -1.5 2e0 ]\n<Rescale> 2 2\n<LearnRateCoef> 0 [ 1 3 ]\n";
-        let expected = Cmvn {
-            shift: vec![-1.5, 2.0],
-            scale: vec![1.0, 3.0],
-        };
+        let expected = Cmvn { shift: vec![-1.5, 2.0], scale: vec![1.0, 3.0] };
         assert_eq!(parse(small).unwrap(), expected);
         for (from, to) in [
             (" ]\n<R", "\n<R"),

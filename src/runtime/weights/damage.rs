@@ -26,9 +26,7 @@ pub(super) fn read_all(table: &Table) {
 /// Lengths below `whole`: all short ones, all just below `whole`, and some between.
 pub(super) fn lengths(whole: usize) -> impl Iterator<Item = usize> {
     let step = whole / 50 + 1;
-    (0..100)
-        .chain((100..whole).step_by(step))
-        .chain(whole - 50..whole)
+    (0..100).chain((100..whole).step_by(step)).chain(whole - 50..whole)
 }
 
 /// Up to eight places with the bits to flip there.

@@ -32,18 +32,8 @@ enum Kind {
 
 impl Item {
     fn new(part: &'static str, path: PathBuf, required: bool, kind: Kind) -> Self {
-        let bytes = path
-            .metadata()
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|meta| meta.len());
-        Self {
-            part,
-            path,
-            bytes,
-            required,
-            kind,
-        }
+        let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
+        Self { part, path, bytes, required, kind }
     }
 
     /// Checks that the file is there and that its header, with the extents of all tensors, makes sense.
@@ -85,10 +75,8 @@ fn sentencepiece(path: &Path) -> Result<()> {
         return Ok(());
     }
     let found = super::identify::describe(&bytes);
-    Err(
-        unreadable(path, format!("expected a SentencePiece model, found {found}"))
-            .hint(super::identify::remedy(&bytes)),
-    )
+    Err(unreadable(path, format!("expected a SentencePiece model, found {found}"))
+        .hint(super::identify::remedy(&bytes)))
 }
 
 /// All files of the checkpoint and of the Whisper models beside it.

@@ -120,11 +120,9 @@ mod tests {
     #[test]
     fn multiplies_and_looks_up_like_an_owned_tensor() {
         let device = Device::Cpu;
-        for (blocks, rows, columns) in [
-            (GgmlDType::Q8_0, 48, 512),
-            (GgmlDType::Q8_0, 5, 96),
-            (GgmlDType::Q4K, 32, 256),
-        ] {
+        for (blocks, rows, columns) in
+            [(GgmlDType::Q8_0, 48, 512), (GgmlDType::Q8_0, 5, 96), (GgmlDType::Q4K, 32, 256)]
+        {
             let weight = noise(1, (rows, columns));
             let owned = QTensor::quantize(&weight, blocks).unwrap();
             let bytes = Bytes::copy_from_slice(&owned.data().unwrap());
@@ -133,13 +131,8 @@ mod tests {
             let rows = |tensor: &QTensor| tensor.embedding(&ids).unwrap().to_vec2::<f32>().unwrap();
             assert_eq!(rows(&owned), rows(&mapped));
             let x = noise(2, (3, columns));
-            let product = |tensor| {
-                QMatMul::from_qtensor(tensor)
-                    .unwrap()
-                    .forward(&x)
-                    .unwrap()
-                    .to_vec2::<f32>()
-            };
+            let product =
+                |tensor| QMatMul::from_qtensor(tensor).unwrap().forward(&x).unwrap().to_vec2::<f32>();
             assert_eq!(product(owned).unwrap(), product(mapped).unwrap());
         }
     }

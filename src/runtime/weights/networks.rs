@@ -18,10 +18,8 @@ use std::path::Path;
 impl Checkpoint {
     /// Checks that every file that makes speech is there; the error lists all that are missing.
     pub fn require_speech(&self) -> Result<()> {
-        let files: Vec<File> = File::ALL
-            .into_iter()
-            .filter(|&f| f.is_required() && f != File::AsrTokens)
-            .collect();
+        let files: Vec<File> =
+            File::ALL.into_iter().filter(|&f| f.is_required() && f != File::AsrTokens).collect();
         let weights = super::safetensors::shards(&self.llm_dir()).map(drop);
         match (self.require(&files), weights) {
             (Err(files), Err(weights)) => Err(weights.causes.into_iter().fold(files, Error::cause)),
@@ -50,19 +48,13 @@ impl Checkpoint {
         let statistics = cmvn::read(&self.path(File::LinguisticMvn)?)?;
         let codebook = npy::open(&self.path(File::LinguisticCodebook)?, device)?;
         let vb = torch::open(&weights, DType::F32, device)?;
-        in_file(
-            &weights,
-            LinguisticTokenizer::new(&config, statistics, vb, codebook),
-        )
+        in_file(&weights, LinguisticTokenizer::new(&config, statistics, vb, codebook))
     }
 
     /// The semantic tokenizer, in f32.
     pub fn semantic(&self, device: &Device) -> Result<SemanticTokenizer> {
         let path = self.path(File::SemanticTokenizer)?;
-        in_file(
-            &path,
-            SemanticTokenizer::new(onnx::open(&path, DType::F32, device)?),
-        )
+        in_file(&path, SemanticTokenizer::new(onnx::open(&path, DType::F32, device)?))
     }
 
     /// The speaker encoder, in f32.
@@ -95,10 +87,7 @@ impl Checkpoint {
     /// The vocoder, in f32.
     pub fn vocoder(&self, config: &vocoder::Config, device: &Device) -> Result<Vocoder> {
         let path = self.path(File::Vocoder)?;
-        in_file(
-            &path,
-            Vocoder::new(config, &torch::open(&path, DType::F32, device)?),
-        )
+        in_file(&path, Vocoder::new(config, &torch::open(&path, DType::F32, device)?))
     }
 }
 
@@ -120,11 +109,7 @@ fn part<T: DeserializeOwned + Default>(path: &Path, key: Option<&str>) -> Result
 fn in_file<T>(path: &Path, made: Result<T>) -> Result<T> {
     made.map_err(|error| {
         let hint = error.hint.clone();
-        let named = Error {
-            kind: crate::error::Kind::Model,
-            hint: None,
-            ..error
-        };
+        let named = Error { kind: crate::error::Kind::Model, hint: None, ..error };
         let named = named.context(format!("cannot use `{}`", path.display()));
         hint.into_iter().fold(named, Error::hint)
     })

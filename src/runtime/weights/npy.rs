@@ -45,10 +45,7 @@ fn split(bytes: &[u8]) -> Result<(&str, usize), String> {
         _ => return Err("it has an unknown version or is cut off".into()),
     };
     let text = bytes.get(at..at + length).ok_or("its header is cut off")?;
-    Ok((
-        std::str::from_utf8(text).map_err(|_| "its header is not text")?,
-        at + length,
-    ))
+    Ok((std::str::from_utf8(text).map_err(|_| "its header is not text")?, at + length))
 }
 
 /// `{'descr': '<f4', 'fortran_order': False, 'shape': (1024, 512), }`.
@@ -68,22 +65,14 @@ fn parse(header: &str) -> Option<Header> {
     let (dims, _) = after("shape")?.strip_prefix('(')?.split_once(')')?;
     let dims = dims.split(',').map(str::trim).filter(|dim| !dim.is_empty());
     let shape = dims.map(|dim| dim.parse().ok()).collect::<Option<_>>()?;
-    Some(Header {
-        element,
-        column_major,
-        shape,
-    })
+    Some(Header { element, column_major, shape })
 }
 
 fn strides(shape: &[usize], column_major: bool) -> Vec<usize> {
     let mut strides = vec![0; shape.len()];
     let mut step = 1usize;
     for index in 0..shape.len() {
-        let axis = if column_major {
-            index
-        } else {
-            shape.len() - 1 - index
-        };
+        let axis = if column_major { index } else { shape.len() - 1 - index };
         strides[axis] = step;
         step *= shape[axis].max(1);
     }
@@ -100,9 +89,7 @@ mod tests {
     fn array(header: &str, values: &[f32]) -> Bytes {
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let length = (header.len() as u16).to_le_bytes();
-        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data]
-            .concat()
-            .into()
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat().into()
     }
 
     fn try_read(bytes: &Bytes) -> Result<Tensor> {
@@ -111,21 +98,14 @@ mod tests {
 
     fn miniature() -> Bytes {
         let checkpoint = Checkpoint::open(&damage::miniature()).unwrap();
-        std::fs::read(checkpoint.path(File::LinguisticCodebook).unwrap())
-            .unwrap()
-            .into()
+        std::fs::read(checkpoint.path(File::LinguisticCodebook).unwrap()).unwrap().into()
     }
 
     #[test]
     fn reads_both_orders() {
         let header = |order| format!("{{'descr': '<f4', 'fortran_order': {order}, 'shape': (2, 3), }}");
         let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
-        let rows = |order| {
-            try_read(&array(&header(order), &values))
-                .unwrap()
-                .to_vec2::<f32>()
-                .unwrap()
-        };
+        let rows = |order| try_read(&array(&header(order), &values)).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(rows("False"), [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]);
         assert_eq!(rows("True"), [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]);
         assert_eq!(try_read(&miniature()).unwrap().rank(), 2);
@@ -144,9 +124,7 @@ mod tests {
         for header in bad {
             assert!(try_read(&array(header, &[1.0])).is_err(), "{header}");
         }
-        let error = try_read(&Bytes::from_static(b"PK\x03\x04"))
-            .unwrap_err()
-            .to_string();
+        let error = try_read(&Bytes::from_static(b"PK\x03\x04")).unwrap_err().to_string();
         assert!(error.contains("zip"), "{error}");
         let whole = miniature();
         for length in damage::lengths(whole.len()) {

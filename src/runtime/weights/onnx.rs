@@ -74,12 +74,7 @@ fn roles(node: &Node) -> &'static [(usize, &'static str)] {
         "Conv" | "ConvTranspose" => &[(1, "weight"), (2, "bias")],
         "MatMul" | "Mul" => &[(0, "weight"), (1, "weight")],
         "Add" => &[(0, "bias"), (1, "bias")],
-        "BatchNormalization" => &[
-            (1, "weight"),
-            (2, "bias"),
-            (3, "running_mean"),
-            (4, "running_var"),
-        ],
+        "BatchNormalization" => &[(1, "weight"), (2, "bias"), (3, "running_mean"), (4, "running_var")],
         _ => &[],
     }
 }
@@ -174,10 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn path(file: File) -> std::path::PathBuf {
-        Checkpoint::open(&damage::miniature())
-            .unwrap()
-            .path(file)
-            .unwrap()
+        Checkpoint::open(&damage::miniature()).unwrap().path(file).unwrap()
     }
 
     fn miniature() -> Bytes {
@@ -185,12 +177,7 @@ mod tests {
     }
 
     fn message(name: &str, data_type: i32, dims: &[i64]) -> TensorMessage {
-        TensorMessage {
-            name: name.into(),
-            data_type,
-            dims: dims.to_vec(),
-            ..Default::default()
-        }
+        TensorMessage { name: name.into(), data_type, dims: dims.to_vec(), ..Default::default() }
     }
 
     fn node(operator: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
@@ -210,11 +197,7 @@ mod tests {
     }
 
     fn floats(table: &Table, name: &str) -> Vec<f32> {
-        damage::tensor(table, name)
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap()
+        damage::tensor(table, name).flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]
@@ -235,31 +218,13 @@ mod tests {
 
     #[test]
     fn reads_typed_fields_constants_and_shared_weights() {
-        let ints = TensorMessage {
-            int64_data: vec![-3, 4],
-            ..message("i", 7, &[2])
-        };
-        let halves = TensorMessage {
-            int32_data: vec![0x3c00, 0xc000],
-            ..message("h", 10, &[2])
-        };
+        let ints = TensorMessage { int64_data: vec![-3, 4], ..message("i", 7, &[2]) };
+        let halves = TensorMessage { int32_data: vec![0x3c00, 0xc000], ..message("h", 10, &[2]) };
         let raw = Some(Bytes::copy_from_slice(&2.5f32.to_le_bytes()));
-        let singles = TensorMessage {
-            raw_data: raw,
-            ..message("s", 1, &[])
-        };
-        let value = TensorMessage {
-            float_data: vec![7.0],
-            ..message("", 1, &[1])
-        };
-        let value = Attribute {
-            name: "value".into(),
-            tensor: Some(value),
-        };
-        let constant = Node {
-            attributes: vec![value],
-            ..node("Constant", "c", &[], &["c_out"])
-        };
+        let singles = TensorMessage { raw_data: raw, ..message("s", 1, &[]) };
+        let value = TensorMessage { float_data: vec![7.0], ..message("", 1, &[1]) };
+        let value = Attribute { name: "value".into(), tensor: Some(value) };
+        let constant = Node { attributes: vec![value], ..node("Constant", "c", &[], &["c_out"]) };
         let nodes = vec![
             constant,
             node("Identity", "same", &["h"], &["same_out"]),
@@ -269,33 +234,16 @@ mod tests {
         assert_eq!(floats(&table, "i"), [-3.0, 4.0]);
         assert_eq!(floats(&table, "conv.weight"), [1.0, -2.0]);
         assert_eq!(floats(&table, "s"), [2.5]);
-        assert_eq!(
-            (floats(&table, "c.value"), floats(&table, "conv.bias")),
-            (vec![7.0], vec![7.0])
-        );
+        assert_eq!((floats(&table, "c.value"), floats(&table, "conv.bias")), (vec![7.0], vec![7.0]));
     }
 
     #[test]
     fn refuses_what_it_cannot_read() {
-        let outside = TensorMessage {
-            data_location: 1,
-            ..message("far", 1, &[2])
-        };
+        let outside = TensorMessage { data_location: 1, ..message("far", 1, &[2]) };
         let error = try_read(vec![outside], vec![]).err().unwrap().to_string();
-        assert!(
-            error.contains("`far`") && error.contains("separate file"),
-            "{error}"
-        );
-        for (data_type, dims) in [
-            (1, vec![3]),
-            (1, vec![-1]),
-            (8, vec![1]),
-            (1, vec![i64::MAX, i64::MAX]),
-        ] {
-            let tensor = TensorMessage {
-                float_data: vec![1.0],
-                ..message("t", data_type, &dims)
-            };
+        assert!(error.contains("`far`") && error.contains("separate file"), "{error}");
+        for (data_type, dims) in [(1, vec![3]), (1, vec![-1]), (8, vec![1]), (1, vec![i64::MAX, i64::MAX])] {
+            let tensor = TensorMessage { float_data: vec![1.0], ..message("t", data_type, &dims) };
             let error = try_read(vec![tensor], vec![]).err().unwrap().to_string();
             assert!(error.contains("`t`"), "{error}");
         }
@@ -310,10 +258,7 @@ mod tests {
         let whole = miniature();
         // The graph ends a few bytes before the file does.
         for length in damage::lengths(whole.len() - 64) {
-            assert!(
-                read(Path::new("x.onnx"), &whole.slice(..length)).is_err(),
-                "{length}"
-            );
+            assert!(read(Path::new("x.onnx"), &whole.slice(..length)).is_err(), "{length}");
         }
     }
 

@@ -94,15 +94,10 @@ impl<'a> Pickle<'a> {
     /// Reads `bytes`; the error says what was refused or damaged, and where.
     pub(super) fn read(bytes: &'a [u8]) -> Reading<Self> {
         if bytes.len() > LARGEST {
-            return Err(format!(
-                "its description of {} bytes is larger than {LARGEST}",
-                bytes.len()
-            ));
+            return Err(format!("its description of {} bytes is larger than {LARGEST}", bytes.len()));
         }
         let mut machine = Machine::new(bytes);
-        machine
-            .run()
-            .map_err(|why| format!("{why} (at byte {} of its description)", machine.at))
+        machine.run().map_err(|why| format!("{why} (at byte {} of its description)", machine.at))
     }
 
     /// The items of a dictionary, or `None` for any other value.
@@ -145,14 +140,7 @@ impl<'a> Machine<'a> {
             tensors: Vec::new(),
         };
         let (stack, marks, memo) = (Vec::new(), Vec::new(), HashMap::new());
-        Self {
-            bytes,
-            at: 0,
-            stack,
-            marks,
-            memo,
-            made,
-        }
+        Self { bytes, at: 0, stack, marks, memo, made }
     }
 
     fn run(&mut self) -> Reading<Pickle<'a>> {
@@ -213,10 +201,7 @@ impl<'a> Machine<'a> {
                     b'h' => u32::from(self.take(1)?[0]),
                     _ => self.u32()?,
                 };
-                let value = *self
-                    .memo
-                    .get(&key)
-                    .ok_or_else(|| format!("nothing was memoised as {key}"))?;
+                let value = *self.memo.get(&key).ok_or_else(|| format!("nothing was memoised as {key}"))?;
                 self.stack.push(value);
             }
             _ => return self.step_container(opcode),
@@ -310,9 +295,7 @@ impl<'a> Machine<'a> {
                 self.text(usize::try_from(length).map_err(|_| "a text is too long")?)?
             }
             _ => {
-                return Err(format!(
-                    "the pickle instruction 0x{opcode:02x} has no place in a weight file"
-                ));
+                return Err(format!("the pickle instruction 0x{opcode:02x} has no place in a weight file"));
             }
         };
         self.stack.push(value);
@@ -328,9 +311,7 @@ impl<'a> Machine<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Reading<[u8; N]> {
-        self.take(N)?
-            .try_into()
-            .map_err(|_| "internal length".to_string())
+        self.take(N)?.try_into().map_err(|_| "internal length".to_string())
     }
 
     fn u32(&mut self) -> Reading<u32> {
@@ -347,9 +328,7 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, length: usize) -> Reading<Value<'a>> {
         let bytes = self.take(length)?;
-        Ok(Value::Text(
-            std::str::from_utf8(bytes).map_err(|_| "a text is not UTF-8")?,
-        ))
+        Ok(Value::Text(std::str::from_utf8(bytes).map_err(|_| "a text is not UTF-8")?))
     }
 
     fn skip(&mut self, length: usize) -> Reading<Value<'a>> {
@@ -451,10 +430,7 @@ impl<'a> Machine<'a> {
         match callee {
             Global::RebuildTensor => self.rebuild(arguments),
             Global::RebuildParameter => {
-                let inner = *self
-                    .tuple(arguments)?
-                    .first()
-                    .ok_or("a parameter without a tensor")?;
+                let inner = *self.tuple(arguments)?.first().ok_or("a parameter without a tensor")?;
                 self.stack.push(inner);
                 Ok(())
             }
@@ -482,11 +458,7 @@ impl<'a> Machine<'a> {
                 _,
                 Value::Int(count),
                 ..,
-            ] => StorageRef {
-                element,
-                key,
-                count: size(count)?,
-            },
+            ] => StorageRef { element, key, count: size(count)? },
             _ => return Err("a storage is described in an unknown way".into()),
         };
         self.made.storages.push(storage);

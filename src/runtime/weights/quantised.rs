@@ -62,11 +62,7 @@ pub fn open(
     checkpoint: impl FnOnce() -> Result<(VarBuilder<'static>, Vec<Request>)>,
     watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Box<dyn Source>> {
-    let sources = wanted
-        .sources
-        .iter()
-        .map(|path| Original::of(path))
-        .collect::<Result<Vec<_>>>()?;
+    let sources = wanted.sources.iter().map(|path| Original::of(path)).collect::<Result<Vec<_>>>()?;
     let open_kept = || Quantised::read(wanted, &sources);
     if wanted.path.exists() {
         match open_kept() {
@@ -156,11 +152,7 @@ impl Original {
         let meta = fs::metadata(path).map_err(fail)?;
         let modified = meta.modified().map_err(fail)?.duration_since(UNIX_EPOCH);
         Ok(Self {
-            name: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             bytes: meta.len(),
             modified_ns: modified.map_or(0, |time| time.as_nanos() as u64),
         })
@@ -280,20 +272,10 @@ fn write(
         file.write_all(&bytes)?;
         let (dims, checksum) = (request.dims.clone(), checksum(&bytes));
         let bytes = bytes.len() as u64;
-        let entry = Entry {
-            blocks,
-            dims,
-            start,
-            bytes,
-            checksum,
-        };
+        let entry = Entry { blocks, dims, start, bytes, checksum };
         tensors.insert(key(request), entry);
     }
-    let index = Index {
-        kind,
-        originals,
-        tensors,
-    };
+    let index = Index { kind, originals, tensors };
     let index = serde_json::to_vec(&index).map_err(io::Error::from)?;
     let start = align(&mut file)?;
     file.write_all(&index)?;
@@ -302,9 +284,7 @@ fn write(
     for number in [start, index.len() as u64, checksum(&index)] {
         file.write_all(&number.to_le_bytes())?;
     }
-    file.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .sync_all()?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     proceed(watch(Event::Quantised(requests.len(), requests.len())))?;
     Ok(())
 }
@@ -322,14 +302,9 @@ fn quantise(weight: &Tensor, blocks: GgmlDType) -> candle_core::Result<Vec<u8>> 
     let tasks: Vec<usize> = (0..rows).step_by(ROWS_PER_TASK).collect();
     let task = |&start: &usize| {
         let rows = weight.narrow(0, start, ROWS_PER_TASK.min(rows - start))?;
-        Ok(QTensor::quantize(&rows.contiguous()?, blocks)?
-            .data()?
-            .into_owned())
+        Ok(QTensor::quantize(&rows.contiguous()?, blocks)?.data()?.into_owned())
     };
-    let parts = tasks
-        .par_iter()
-        .map(task)
-        .collect::<candle_core::Result<Vec<_>>>()?;
+    let parts = tasks.par_iter().map(task).collect::<candle_core::Result<Vec<_>>>()?;
     Ok(parts.concat())
 }
 
@@ -378,10 +353,7 @@ impl Quantised {
 }
 
 fn slice(bytes: &Bytes, start: u64, length: u64) -> Option<Bytes> {
-    let (start, end) = (
-        usize::try_from(start).ok()?,
-        usize::try_from(start.checked_add(length)?).ok()?,
-    );
+    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(length)?).ok()?);
     (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
@@ -401,8 +373,7 @@ fn index(bytes: &Bytes) -> Result<Index, String> {
 impl Source for Quantised {
     fn contains(&self, name: &str) -> bool {
         let parts = |key: &str| {
-            key.split_once(':')
-                .is_some_and(|(_, parts)| parts.split('+').any(|part| part == name))
+            key.split_once(':').is_some_and(|(_, parts)| parts.split('+').any(|part| part == name))
         };
         self.tensors.keys().any(|key| parts(key))
     }
@@ -474,11 +445,7 @@ mod tests {
                 serde_json::from_slice(&fs::read(from.join("config.json")).unwrap()).unwrap();
             let sources = safetensors::shards(folder.path()).unwrap();
             let config = Config::from_json(&config).unwrap();
-            Self {
-                folder,
-                config,
-                sources,
-            }
+            Self { folder, config, sources }
         }
 
         fn path(&self) -> PathBuf {
@@ -487,12 +454,7 @@ mod tests {
 
         /// Opens the copy; the events on the way, with only the first of those that count tensors.
         fn open(&self, path: &Path, kind: WeightKind) -> (Result<Box<dyn Source>>, Vec<Event>) {
-            let wanted = Wanted {
-                path,
-                sources: &self.sources,
-                kind,
-                device: &Device::Cpu,
-            };
+            let wanted = Wanted { path, sources: &self.sources, kind, device: &Device::Cpu };
             let mut events = Vec::new();
             let checkpoint = || {
                 let vb = safetensors::open(self.folder.path(), kind.stored(), &Device::Cpu)?;
@@ -511,9 +473,7 @@ mod tests {
         fn logits(&self, source: &dyn Source) -> Vec<f32> {
             let model = Model::new(&self.config, source).unwrap();
             let ids: Vec<u32> = (0..150).map(|i| 330 + i * 7).collect();
-            let hidden = model
-                .forward(&mut model.cache(1).unwrap(), &ids, &mut |_, _| ())
-                .unwrap();
+            let hidden = model.forward(&mut model.cache(1).unwrap(), &ids, &mut |_, _| ()).unwrap();
             let logits = model.unembedding(None).unwrap().logits(&hidden).unwrap();
             logits.flatten_all().unwrap().to_vec1().unwrap()
         }
@@ -547,10 +507,8 @@ mod tests {
         assert_eq!(fixture.logits(kept.unwrap().as_ref()), first);
         assert_eq!(fixture.dense(WeightKind::Q8), first);
         let names = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        let mut left: Vec<String> = fs::read_dir(fixture.path().parent().unwrap())
-            .unwrap()
-            .map(names)
-            .collect();
+        let mut left: Vec<String> =
+            fs::read_dir(fixture.path().parent().unwrap()).unwrap().map(names).collect();
         left.sort_unstable();
         assert_eq!(left, ["step1.q8", "step1.q8.lock"]);
     }
@@ -569,11 +527,7 @@ mod tests {
             assert!(cosine(&exact, &found) >= least, "{kind}");
             let (exact, found) = (chosen(&exact), chosen(&found));
             let same = exact.iter().zip(&found).filter(|(a, b)| a == b).count();
-            assert!(
-                same as f64 >= agreement * exact.len() as f64,
-                "{kind}: {same} of {}",
-                exact.len()
-            );
+            assert!(same as f64 >= agreement * exact.len() as f64, "{kind}: {same} of {}", exact.len());
         }
     }
 
@@ -627,22 +581,15 @@ mod tests {
         let path = fixture.sources[0].join("step1.q8");
         let (source, events) = fixture.open(&path, WeightKind::Q8);
         assert!(matches!(events[..], [Event::NotKept(_)]));
-        assert_eq!(
-            fixture.logits(source.unwrap().as_ref()),
-            fixture.dense(WeightKind::Q8)
-        );
+        assert_eq!(fixture.logits(source.unwrap().as_ref()), fixture.dense(WeightKind::Q8));
     }
 
     #[test]
     fn stopping_leaves_nothing_behind() {
         let fixture = Fixture::new();
         let path = fixture.path();
-        let wanted = Wanted {
-            path: &path,
-            sources: &fixture.sources,
-            kind: WeightKind::Q8,
-            device: &Device::Cpu,
-        };
+        let wanted =
+            Wanted { path: &path, sources: &fixture.sources, kind: WeightKind::Q8, device: &Device::Cpu };
         let checkpoint = || {
             let vb = safetensors::open(fixture.folder.path(), DType::BF16, &Device::Cpu)?;
             Ok((vb, requests(&fixture.config, |_| true)))

@@ -44,14 +44,10 @@ fn weight_map(index: &Path) -> Result<HashMap<String, String>> {
     let json = read_json(index)?;
     let wrong = |why: String| unreadable(index, why).hint("download the index again");
     let map = json["weight_map"].as_object();
-    let map = map
-        .filter(|map| !map.is_empty())
-        .ok_or_else(|| wrong("it has no `weight_map`".into()))?;
+    let map = map.filter(|map| !map.is_empty()).ok_or_else(|| wrong("it has no `weight_map`".into()))?;
     let entry = |(name, shard): (&String, &Value)| match shard.as_str() {
         Some(shard) if is_plain_name(shard) => Ok((name.clone(), shard.to_string())),
-        _ => Err(wrong(format!(
-            "`{name}` is in {shard}, which is not the name of a file beside it"
-        ))),
+        _ => Err(wrong(format!("`{name}` is in {shard}, which is not the name of a file beside it"))),
     };
     map.iter().map(entry).collect()
 }
@@ -67,14 +63,9 @@ pub(super) fn table(dir: &Path) -> Result<Table> {
     let missing: Vec<&PathBuf> = shards.iter().filter(|path| !path.is_file()).collect();
     if !missing.is_empty() {
         let (missing_count, all) = (missing.len(), shards.len());
-        let message = format!(
-            "{missing_count} of {all} weight files in `{}` are missing",
-            dir.display()
-        );
+        let message = format!("{missing_count} of {all} weight files in `{}` are missing", dir.display());
         let error = Error::model(message).hint("download the missing files into this folder");
-        return Err(missing
-            .iter()
-            .fold(error, |error, path| error.cause(format!("`{}`", path.display()))));
+        return Err(missing.iter().fold(error, |error, path| error.cause(format!("`{}`", path.display()))));
     }
     let mut entries = HashMap::new();
     for shard in &shards {
@@ -83,25 +74,15 @@ pub(super) fn table(dir: &Path) -> Result<Table> {
     let index = dir.join(INDEX);
     if shards.len() > 1 {
         let listed = weight_map(&index)?;
-        let mut absent: Vec<String> = listed
-            .into_keys()
-            .filter(|name| !entries.contains_key(name))
-            .collect();
+        let mut absent: Vec<String> = listed.into_keys().filter(|name| !entries.contains_key(name)).collect();
         absent.sort_unstable();
         if let Some(first) = absent.first() {
-            let why = format!(
-                "it lists {} tensors that its shards lack, such as `{first}`",
-                absent.len()
-            );
+            let why = format!("it lists {} tensors that its shards lack, such as `{first}`", absent.len());
             return Err(unreadable(&index, why)
                 .hint("index and shards are of different versions: download them again"));
         }
     }
-    let path = if shards.len() == 1 {
-        shards[0].clone()
-    } else {
-        dir.to_path_buf()
-    };
+    let path = if shards.len() == 1 { shards[0].clone() } else { dir.to_path_buf() };
     Ok(Table::new(path, entries))
 }
 
@@ -113,10 +94,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
 /// The tensors of one file.
 fn read(path: &Path, bytes: &Bytes) -> Result<HashMap<String, Stored>> {
     let wrong = |why: &dyn std::fmt::Display| {
-        let why = format!(
-            "expected a SafeTensors file, found {}: {why}",
-            identify::describe(bytes)
-        );
+        let why = format!("expected a SafeTensors file, found {}: {why}", identify::describe(bytes));
         unreadable(path, why).hint("the file is damaged or incomplete: download it again")
     };
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(&e))?;
@@ -160,11 +138,9 @@ fn refuse_quantised(dir: &Path) -> Result<()> {
         return Ok(());
     }
     let method = config["quant_method"].as_str().unwrap_or("unknown");
-    Err(
-        Error::model(format!("`{}` holds a quantised checkpoint", dir.display()))
-            .cause(format!("`config.json` states the quantisation method `{method}`"))
-            .hint("use the original `stepfun-ai/Step-Audio-EditX`; `--dtype q8` quantises it while loading"),
-    )
+    Err(Error::model(format!("`{}` holds a quantised checkpoint", dir.display()))
+        .cause(format!("`config.json` states the quantisation method `{method}`"))
+        .hint("use the original `stepfun-ai/Step-Audio-EditX`; `--dtype q8` quantises it while loading"))
 }
 
 /// A JSON file of a checkpoint.
@@ -216,21 +192,14 @@ mod tests {
             "{text}"
         );
         let empty = tempfile::tempdir().unwrap();
-        assert!(
-            failure(empty.path())
-                .to_string()
-                .contains("model-00001.safetensors")
-        );
+        assert!(failure(empty.path()).to_string().contains("model-00001.safetensors"));
     }
 
     #[test]
     fn refuses_an_index_of_other_shards() {
         let dir = copy(&[INDEX, "model-00001.safetensors"]);
-        fs::copy(
-            dir.path().join("model-00001.safetensors"),
-            dir.path().join("model-00002.safetensors"),
-        )
-        .unwrap();
+        fs::copy(dir.path().join("model-00001.safetensors"), dir.path().join("model-00002.safetensors"))
+            .unwrap();
         assert!(failure(dir.path()).to_string().contains("`lm_head.weight`"));
         for map in [r#"{"a": "../x"}"#, r#"{"a": 1}"#, "{}", "[]"] {
             fs::write(dir.path().join(INDEX), format!(r#"{{"weight_map": {map}}}"#)).unwrap();
@@ -241,11 +210,8 @@ mod tests {
     #[test]
     fn refuses_quantised_checkpoints() {
         let dir = copy(&["model-00001.safetensors"]);
-        fs::write(
-            dir.path().join("config.json"),
-            r#"{"quantization_config": {"quant_method": "awq"}}"#,
-        )
-        .unwrap();
+        fs::write(dir.path().join("config.json"), r#"{"quantization_config": {"quant_method": "awq"}}"#)
+            .unwrap();
         assert!(failure(dir.path()).to_string().contains("`awq`"));
     }
 
@@ -254,13 +220,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(WHOLE), "").unwrap();
         assert!(failure(dir.path()).to_string().contains("empty"));
-        let whole: Bytes = fs::read(
-            copy(&["model-00002.safetensors"])
-                .path()
-                .join("model-00002.safetensors"),
-        )
-        .unwrap()
-        .into();
+        let whole: Bytes =
+            fs::read(copy(&["model-00002.safetensors"]).path().join("model-00002.safetensors"))
+                .unwrap()
+                .into();
         for length in damage::lengths(whole.len()) {
             assert!(read(Path::new("x"), &whole.slice(..length)).is_err(), "{length}");
         }

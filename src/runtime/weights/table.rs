@@ -64,16 +64,9 @@ impl Stored {
         let expected = volume(&shape).and_then(|count| count.checked_mul(element.size()));
         if expected != Some(bytes.len()) {
             let held = bytes.len();
-            return Err(format!(
-                "shape {shape:?} does not fit its {held} bytes of {element:?}"
-            ));
+            return Err(format!("shape {shape:?} does not fit its {held} bytes of {element:?}"));
         }
-        Ok(Self {
-            element,
-            shape,
-            stride: None,
-            bytes,
-        })
+        Ok(Self { element, shape, stride: None, bytes })
     }
 
     /// A view of `storage` that starts at element `offset` and walks it with `stride` (in elements).
@@ -104,12 +97,7 @@ impl Stored {
         // A dimension of one element is never stepped along, so that its stride may be any number.
         let steps = shape.iter().zip(stride).map(|(&d, &s)| if d > 1 { s } else { 0 });
         let stride = (!dense).then(|| steps.collect());
-        Ok(Self {
-            element,
-            shape,
-            stride,
-            bytes,
-        })
+        Ok(Self { element, shape, stride, bytes })
     }
 
     /// Dimensions.
@@ -164,18 +152,13 @@ fn widen_bf16(halves: &[[u8; 2]], floats: &mut [f32]) {
 }
 
 fn widen_f16(halves: &[[u8; 2]], floats: &mut [f32]) {
-    let halves: Vec<half::f16> = halves
-        .iter()
-        .map(|&half| half::f16::from_le_bytes(half))
-        .collect();
+    let halves: Vec<half::f16> = halves.iter().map(|&half| half::f16::from_le_bytes(half)).collect();
     halves.convert_to_f32_slice(floats);
 }
 
 /// The number of elements, or `None` when it, or the strides of an empty tensor, would overflow.
 pub(super) fn volume(shape: &[usize]) -> Option<usize> {
-    let nonempty = shape
-        .iter()
-        .try_fold(1usize, |count, &d| count.checked_mul(d.max(1)))?;
+    let nonempty = shape.iter().try_fold(1usize, |count, &d| count.checked_mul(d.max(1)))?;
     Some(if shape.contains(&0) { 0 } else { nonempty })
 }
 
@@ -185,10 +168,7 @@ fn extent(shape: &[usize], stride: &[usize]) -> Option<usize> {
         return Some(0);
     }
     let steps = |(&d, &s): (&usize, &usize)| (d - 1).checked_mul(s);
-    shape
-        .iter()
-        .zip(stride)
-        .try_fold(1usize, |sum, pair| sum.checked_add(steps(pair)?))
+    shape.iter().zip(stride).try_fold(1usize, |sum, pair| sum.checked_add(steps(pair)?))
 }
 
 fn is_dense(shape: &[usize], stride: &[usize]) -> bool {
@@ -237,10 +217,7 @@ enum Found<'a> {
 
 /// The two namings of a weight-normalised `X.weight`: gain `g`, then direction `v`.
 const NORMED: [(&str, &str); 2] = [
-    (
-        ".parametrizations.weight.original0",
-        ".parametrizations.weight.original1",
-    ),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
     (".weight_g", ".weight_v"),
 ];
 
@@ -276,22 +253,16 @@ impl Table {
 
     fn missing(&self, name: &str, expected: &str) -> candle_core::Error {
         let held = self.entries.len();
-        let error = Error::model(format!(
-            "`{}` has no tensor `{name}`{expected}",
-            self.path.display()
-        ))
-        .cause(format!("it holds {held} tensors"))
-        .hint("the file belongs to another model or version: download the published one");
+        let error = Error::model(format!("`{}` has no tensor `{name}`{expected}", self.path.display()))
+            .cause(format!("it holds {held} tensors"))
+            .hint("the file belongs to another model or version: download the published one");
         self.carry(error)
     }
 
     fn misshapen(&self, name: &str, expected: &Shape, found: &[usize]) -> candle_core::Error {
-        let error = Error::model(format!(
-            "`{}`: tensor `{name}` has the wrong shape",
-            self.path.display()
-        ))
-        .cause(format!("expected {:?}, found {found:?}", expected.dims()))
-        .hint("the file belongs to another model or version: download the published one");
+        let error = Error::model(format!("`{}`: tensor `{name}` has the wrong shape", self.path.display()))
+            .cause(format!("expected {:?}, found {found:?}", expected.dims()))
+            .hint("the file belongs to another model or version: download the published one");
         self.carry(error)
     }
 
@@ -306,26 +277,16 @@ impl Table {
     fn fold(&self, name: &str, gain: &Stored, direction: &Stored, device: &Device) -> NetResult<Tensor> {
         let rows = direction.shape().first().copied().unwrap_or(0);
         if rows == 0 || gain.shape().iter().product::<usize>() != rows {
-            let error = Error::model(format!(
-                "`{}`: the weight norm of `{name}` is damaged",
-                self.path.display()
-            ))
-            .cause(format!(
-                "gain {:?}, direction {:?}",
-                gain.shape(),
-                direction.shape()
-            ))
-            .hint("the file is damaged: download it again");
+            let error =
+                Error::model(format!("`{}`: the weight norm of `{name}` is damaged", self.path.display()))
+                    .cause(format!("gain {:?}, direction {:?}", gain.shape(), direction.shape()))
+                    .hint("the file is damaged: download it again");
             return Err(self.carry(error));
         }
         let direction = direction.tensor(DType::F32, device)?;
         let mut column = vec![1; direction.rank()];
         column[0] = rows;
-        let norm = direction
-            .reshape((rows, ()))?
-            .sqr()?
-            .sum_keepdim(D::Minus1)?
-            .sqrt()?;
+        let norm = direction.reshape((rows, ()))?.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         let scale = (gain.tensor(DType::F32, device)?.reshape((rows, 1))? / norm)?.reshape(column)?;
         direction.broadcast_mul(&scale)
     }
@@ -333,13 +294,9 @@ impl Table {
 
 impl SimpleBackend for Table {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> NetResult<Tensor> {
-        let found = self
-            .find(name)
-            .ok_or_else(|| self.missing(name, &format!(" of shape {:?}", shape.dims())))?;
-        let (Found::Plain(stored)
-        | Found::Normed {
-            direction: stored, ..
-        }) = found;
+        let found =
+            self.find(name).ok_or_else(|| self.missing(name, &format!(" of shape {:?}", shape.dims())))?;
+        let (Found::Plain(stored) | Found::Normed { direction: stored, .. }) = found;
         if stored.shape() != shape.dims() {
             return Err(self.misshapen(name, &shape, stored.shape()));
         }
@@ -366,11 +323,7 @@ mod tests {
     use super::*;
 
     fn bytes(values: &[f32]) -> Bytes {
-        values
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect::<Vec<u8>>()
-            .into()
+        values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into()
     }
 
     fn counting(count: usize) -> Bytes {
@@ -424,26 +377,17 @@ mod tests {
         let direction = Stored::dense(Element::F32, vec![2, 1, 2], bytes(&[3.0, 4.0, 0.0, 2.0])).unwrap();
         let gain = Stored::dense(Element::F32, vec![2, 1, 1], bytes(&[10.0, 1.0])).unwrap();
         for (g, v) in NORMED {
-            let entries = [
-                (format!("up{g}"), gain.clone()),
-                (format!("up{v}"), direction.clone()),
-            ];
+            let entries = [(format!("up{g}"), gain.clone()), (format!("up{v}"), direction.clone())];
             let builder = Table::new("x.pt".into(), entries.into()).into_builder(DType::F32, &Device::Cpu);
             assert!(builder.contains_tensor("up.weight"));
             let folded = builder.pp("up").get((2, 1, 2), "weight").unwrap();
-            assert_eq!(
-                folded.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
-                [6.0, 8.0, 0.0, 1.0]
-            );
+            assert_eq!(folded.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [6.0, 8.0, 0.0, 1.0]);
         }
     }
 
     #[test]
     fn errors_name_file_tensor_and_shapes() {
-        let entries = [(
-            "a".to_string(),
-            Stored::dense(Element::F32, vec![6], counting(6)).unwrap(),
-        )];
+        let entries = [("a".to_string(), Stored::dense(Element::F32, vec![6], counting(6)).unwrap())];
         let builder = Table::new("flow.pt".into(), entries.into()).into_builder(DType::F32, &Device::Cpu);
         let error = Error::from(builder.get((2, 3), "a").unwrap_err());
         assert_eq!(error.kind, crate::error::Kind::Model);
@@ -457,10 +401,8 @@ mod tests {
 
     #[test]
     fn widens_halves() {
-        let half: Vec<u8> = [1.5f32, -2.0]
-            .iter()
-            .flat_map(|&v| half::bf16::from_f32(v).to_le_bytes())
-            .collect();
+        let half: Vec<u8> =
+            [1.5f32, -2.0].iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect();
         let stored = Stored::dense(Element::Bf16, vec![2], half.into()).unwrap();
         assert_eq!(floats(&stored), [1.5, -2.0]);
         let single = half::f16::from_f32(0.25).to_le_bytes().repeat(70_000);

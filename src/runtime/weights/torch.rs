@@ -52,17 +52,9 @@ fn stored(view: &TensorRef, storage: StorageRef<'_>, file: &Bytes) -> Result<Sto
     let length = count.checked_mul(element.size());
     let Some(length) = length.filter(|&length| length <= file.len()) else {
         let found = file.len();
-        return Err(format!(
-            "expected a storage of {count} {element:?}, found {found} bytes"
-        ));
+        return Err(format!("expected a storage of {count} {element:?}, found {found} bytes"));
     };
-    Stored::strided(
-        element,
-        view.shape.clone(),
-        &view.stride,
-        view.offset,
-        &file.slice(..length),
-    )
+    Stored::strided(element, view.shape.clone(), &view.stride, view.offset, &file.slice(..length))
 }
 
 const AGAIN: &str = "the file is damaged or incomplete: download it again";
@@ -80,10 +72,7 @@ fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Option<&'p [(Value<'a>, Value<'
         });
         items = wrapped.unwrap_or(items);
     }
-    items
-        .iter()
-        .any(|&(_, value)| pickle.tensor(value).is_some())
-        .then_some(items)
+    items.iter().any(|&(_, value)| pickle.tensor(value).is_some()).then_some(items)
 }
 
 /// The entries of an archive by their name below its root folder, as slices of the mapped file.
@@ -134,10 +123,7 @@ impl Archive {
             .into_iter()
             .filter_map(|(name, bytes)| Some((name.strip_prefix(&root)?.to_string(), bytes)))
             .collect();
-        if entries
-            .get("byteorder")
-            .is_some_and(|order| order.starts_with(b"big"))
-        {
+        if entries.get("byteorder").is_some_and(|order| order.starts_with(b"big")) {
             return Err(unreadable(path, "its numbers are big-endian").hint("save it on another machine"));
         }
         Ok(Self { entries })
@@ -187,26 +173,13 @@ mod tests {
     /// The instructions for a tensor over storage `0`; sizes are text of LONG1 numbers.
     fn tensor(kind: &str, offset: i64, shape: &[i64], stride: &[i64]) -> Vec<u8> {
         let number = |v: &i64| [&[0x8a, 8][..], &v.to_le_bytes()].concat();
-        let tuple = |sizes: &[i64]| {
-            [
-                b"(".to_vec(),
-                sizes.iter().flat_map(number).collect(),
-                b"t".to_vec(),
-            ]
-            .concat()
-        };
+        let tuple =
+            |sizes: &[i64]| [b"(".to_vec(), sizes.iter().flat_map(number).collect(), b"t".to_vec()].concat();
         let global = |name: &str| [b"c", name.as_bytes(), b"\n"].concat();
         [
             global("torch._utils\n_rebuild_tensor_v2"),
-            [
-                b"((".to_vec(),
-                text("storage"),
-                global(kind),
-                text("0"),
-                text("cpu"),
-                b"K\x06tQ".to_vec(),
-            ]
-            .concat(),
+            [b"((".to_vec(), text("storage"), global(kind), text("0"), text("cpu"), b"K\x06tQ".to_vec()]
+                .concat(),
             number(&offset),
             tuple(shape),
             tuple(stride),
@@ -216,10 +189,8 @@ mod tests {
     }
 
     fn dict(items: &[(&str, Vec<u8>)]) -> Vec<u8> {
-        let items: Vec<u8> = items
-            .iter()
-            .flat_map(|(key, value)| [text(key), value.clone()].concat())
-            .collect();
+        let items: Vec<u8> =
+            items.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
         [b"}(".to_vec(), items, b"u".to_vec()].concat()
     }
 
@@ -228,11 +199,7 @@ mod tests {
     }
 
     fn floats(table: &Table, name: &str) -> Vec<f32> {
-        damage::tensor(table, name)
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap()
+        damage::tensor(table, name).flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]
@@ -272,13 +239,7 @@ mod tests {
             b"\x88NtR".to_vec(),
         ]
         .concat();
-        assert_eq!(
-            floats(
-                &try_read(archive(&pickle(dict(&[("a", parameter)])))).unwrap(),
-                "a"
-            ),
-            [0.0]
-        );
+        assert_eq!(floats(&try_read(archive(&pickle(dict(&[("a", parameter)])))).unwrap(), "a"), [0.0]);
     }
 
     #[test]
@@ -299,10 +260,7 @@ mod tests {
         }
         let root = dict(&[("a.b", tensor("torch\nDoubleStorage", 0, &[6], &[1]))]);
         let error = try_read(archive(&pickle(root))).err().unwrap().to_string();
-        assert!(
-            error.contains("`a.b`") && error.contains("6 F64") && error.contains("24 bytes"),
-            "{error}"
-        );
+        assert!(error.contains("`a.b`") && error.contains("6 F64") && error.contains("24 bytes"), "{error}");
     }
 
     #[test]
@@ -312,22 +270,12 @@ mod tests {
             ("builtins\neval", "builtins.eval"),
             ("torch._utils\n_rebuild_tensor", "torch._utils._rebuild_tensor"),
         ] {
-            let call = [
-                b"c",
-                global.as_bytes(),
-                b"\n",
-                &text("touch /tmp/x")[..],
-                b"\x85R",
-            ]
-            .concat();
+            let call = [b"c", global.as_bytes(), b"\n", &text("touch /tmp/x")[..], b"\x85R"].concat();
             let error = try_read(archive(&pickle(call))).err().unwrap().to_string();
             assert!(error.contains(&format!("`{shown}`")), "{error}");
         }
         let stack_global = [text("posix"), text("system"), b"\x93".to_vec()].concat();
-        let error = try_read(archive(&pickle(stack_global)))
-            .err()
-            .unwrap()
-            .to_string();
+        let error = try_read(archive(&pickle(stack_global))).err().unwrap().to_string();
         assert!(error.contains("`posix.system`"), "{error}");
     }
 
@@ -370,10 +318,7 @@ mod tests {
                 Bytes::from_static(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."),
                 "before version 1.6",
             ),
-            (
-                Bytes::from_static(b"version https://git-lfs.github.com/spec/v1\n"),
-                "Git LFS",
-            ),
+            (Bytes::from_static(b"version https://git-lfs.github.com/spec/v1\n"), "Git LFS"),
         ] {
             let error = read(Path::new("x.pt"), &bytes).err().unwrap();
             assert!(error.to_string().contains(found), "{error}");
@@ -381,23 +326,14 @@ mod tests {
         }
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         zip.start_file("a/other", SimpleFileOptions::default()).unwrap();
-        assert!(
-            try_read(zip.finish().unwrap().into_inner())
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("data.pkl")
-        );
+        assert!(try_read(zip.finish().unwrap().into_inner()).err().unwrap().to_string().contains("data.pkl"));
     }
 
     #[test]
     fn refuses_every_truncation() {
         let whole = miniature(File::Vocoder);
         for length in damage::lengths(whole.len()) {
-            assert!(
-                read(Path::new("x.pt"), &whole.slice(..length)).is_err(),
-                "{length}"
-            );
+            assert!(read(Path::new("x.pt"), &whole.slice(..length)).is_err(), "{length}");
         }
     }
 

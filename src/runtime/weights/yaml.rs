@@ -23,18 +23,13 @@ pub fn read(path: &Path) -> Result<Value> {
 
 /// Refuses a `cosyvoice.yaml` whose vocoder is not HiFT, such as the BigVGAN of older checkpoints.
 pub fn require_hift(path: &Path, config: &Value) -> Result<()> {
-    let class = config["hift"]["!"]
-        .as_str()
-        .or_else(|| find_class(config, "BigVGAN"));
+    let class = config["hift"]["!"].as_str().or_else(|| find_class(config, "BigVGAN"));
     let Some(class) = class.filter(|class| class.contains("BigVGAN")) else {
         return Ok(());
     };
     let name = class.rsplit(['.', ':']).next().unwrap_or(class);
     Err(Error::model("the checkpoint uses an unsupported vocoder")
-        .cause(format!(
-            "`{}` names `{name}`, supported is `HiFTGenerator`",
-            path.display()
-        ))
+        .cause(format!("`{}` names `{name}`, supported is `HiFTGenerator`", path.display()))
         .hint("download the current `CosyVoice-300M-25Hz` folder of `stepfun-ai/Step-Audio-EditX`"))
 }
 
@@ -66,9 +61,7 @@ fn parse(text: &str) -> Result<Value, String> {
         if event == Event::StreamEnd {
             break;
         }
-        builder
-            .take(event)
-            .map_err(|why| format!("line {}: {why}", marker.line()))?;
+        builder.take(event).map_err(|why| format!("line {}: {why}", marker.line()))?;
     }
     let mut root = builder.root.unwrap_or(Value::Null);
     let top = root.clone();
@@ -105,11 +98,7 @@ impl Builder {
                 self.close(anchor, tag.as_ref().map(name), value)
             }
             Event::Alias(anchor) => {
-                let (value, size) = self
-                    .anchors
-                    .get(&anchor)
-                    .cloned()
-                    .ok_or("an alias without an anchor")?;
+                let (value, size) = self.anchors.get(&anchor).cloned().ok_or("an alias without an anchor")?;
                 self.values += size;
                 self.place(value)
             }
@@ -146,11 +135,9 @@ impl Builder {
 
     fn close(&mut self, anchor: usize, tag: Option<String>, value: Value) -> Result<(), String> {
         let value = match tag {
-            Some(tag) => Value::Object(
-                [(TAG.into(), tag.into()), ("value".into(), value)]
-                    .into_iter()
-                    .collect(),
-            ),
+            Some(tag) => {
+                Value::Object([(TAG.into(), tag.into()), ("value".into(), value)].into_iter().collect())
+            }
             None => value,
         };
         if anchor > 0 {
@@ -204,11 +191,7 @@ fn scalar(text: String, style: TScalarStyle) -> Value {
         return number.into();
     }
     let numeric = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    let number = text
-        .parse::<f64>()
-        .ok()
-        .filter(|_| numeric)
-        .and_then(Number::from_f64);
+    let number = text.parse::<f64>().ok().filter(|_| numeric).and_then(Number::from_f64);
     number.map_or(Value::String(text), Value::Number)
 }
 
@@ -229,11 +212,7 @@ fn reference(value: &Value, top: &Value) -> Option<Value> {
     if value[TAG].as_str()? != "ref" {
         return None;
     }
-    let key = value["value"]
-        .as_str()?
-        .trim()
-        .strip_prefix('<')?
-        .strip_suffix('>')?;
+    let key = value["value"].as_str()?.trim().strip_prefix('<')?.strip_suffix('>')?;
     let target = top.get(key)?;
     (!target.is_object() && !target.is_array()).then(|| target.clone())
 }
@@ -268,12 +247,7 @@ mod tests {
         let checkpoint = Checkpoint::open(&miniature()).unwrap();
         let path = checkpoint.path(File::CosyVoiceYaml).unwrap();
         let flow = read(&path).unwrap();
-        assert!(
-            flow["flow"]["!"]
-                .as_str()
-                .unwrap()
-                .ends_with("CausalMaskedDiffWithXvec")
-        );
+        assert!(flow["flow"]["!"].as_str().unwrap().ends_with("CausalMaskedDiffWithXvec"));
         assert_eq!(flow["hift"]["upsample_rates"], json!([8, 5, 3]));
         assert_eq!(flow["flow"]["decoder"]["inference_cfg_rate"], json!(0.7));
         require_hift(&path, &flow).unwrap();
@@ -285,10 +259,7 @@ mod tests {
 
     #[test]
     fn refuses_another_vocoder() {
-        for text in [
-            "hift: !new:a.bigvgan.BigVGAN\n  x: 1",
-            "vocoder: [!new:a.BigVGAN {x: 1}]",
-        ] {
+        for text in ["hift: !new:a.bigvgan.BigVGAN\n  x: 1", "vocoder: [!new:a.BigVGAN {x: 1}]"] {
             let error = require_hift(Path::new("c.yaml"), &parse(text).unwrap()).unwrap_err();
             assert!(error.message.contains("unsupported vocoder"));
             assert!(error.causes[0].contains("`BigVGAN`"), "{error}");

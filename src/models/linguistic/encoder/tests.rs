@@ -14,13 +14,10 @@ type Rows = Vec<Vec<f64>>;
 
 /// Numbers in -0.5..0.5 that differ from name to name.
 pub(in crate::models) fn noise(name: &str, count: usize) -> Vec<f32> {
-    let mut state = name.bytes().fold(7u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut state =
+        name.bytes().fold(7u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     };
     (0..count).map(|_| next()).collect()
@@ -54,9 +51,7 @@ fn weights() -> HashMap<String, Tensor> {
             ("feed_forward.w_2.weight", &[D, INNER]),
             ("feed_forward.w_2.bias", &[D]),
         ];
-        shapes
-            .iter()
-            .for_each(|(name, shape)| add(format!("{layer}.{name}"), shape));
+        shapes.iter().for_each(|(name, shape)| add(format!("{layer}.{name}"), shape));
     }
     add("after_norm.weight".into(), &[D]);
     add("after_norm.bias".into(), &[D]);
@@ -89,10 +84,7 @@ impl Reference {
     }
 
     fn linear(&self, name: &str, x: &Rows) -> Rows {
-        let (weight, bias) = (
-            self.get(&format!("{name}.weight")),
-            self.get(&format!("{name}.bias")),
-        );
+        let (weight, bias) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
         let one = |row: &Vec<f64>, out: usize| {
             let weights = &weight[out * row.len()..];
             bias[out] + row.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>()
@@ -102,21 +94,12 @@ impl Reference {
     }
 
     fn norm(&self, name: &str, x: &Rows) -> Rows {
-        let (weight, bias) = (
-            self.get(&format!("{name}.weight")),
-            self.get(&format!("{name}.bias")),
-        );
+        let (weight, bias) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
         let each = |row: &Vec<f64>| {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / row.len() as f64;
-            let scaled = row
-                .iter()
-                .map(|x| (x - mean) / (variance + f64::from(NORM_EPS)).sqrt());
-            scaled
-                .zip(&weight)
-                .zip(&bias)
-                .map(|((x, w), b)| x * w + b)
-                .collect()
+            let scaled = row.iter().map(|x| (x - mean) / (variance + f64::from(NORM_EPS)).sqrt());
+            scaled.zip(&weight).zip(&bias).map(|((x, w), b)| x * w + b).collect()
         };
         x.iter().map(each).collect()
     }
@@ -127,40 +110,23 @@ impl Reference {
             let score = |k: &Vec<f64>| heads.clone().map(|i| q[i] * k[i]).sum::<f64>() / (head as f64).sqrt();
             let weights: Vec<f64> = k.iter().map(|k| score(k).exp()).collect();
             let sum: f64 = weights.iter().sum();
-            heads
-                .clone()
-                .map(|i| weights.iter().zip(v).map(|(w, v)| w * v[i]).sum::<f64>() / sum)
-                .collect()
+            heads.clone().map(|i| weights.iter().zip(v).map(|(w, v)| w * v[i]).sum::<f64>() / sum).collect()
         };
         let heads = || (0..HEADS).map(|h| h * head..(h + 1) * head);
-        q.iter()
-            .map(|q| heads().flat_map(|heads| one(q, heads)).collect())
-            .collect()
+        q.iter().map(|q| heads().flat_map(|heads| one(q, heads)).collect()).collect()
     }
 
     fn remember(&self, layer: &str, v: &Rows) -> Rows {
         let kernel = self.get(&format!("{layer}.self_attn.fsmn_block.weight"));
         let one = |t: usize, i: usize| {
-            let tap = |j: usize| {
-                (t + j)
-                    .checked_sub(TAPS / 2)
-                    .and_then(|t| v.get(t))
-                    .map_or(0.0, |v| v[i])
-            };
+            let tap = |j: usize| (t + j).checked_sub(TAPS / 2).and_then(|t| v.get(t)).map_or(0.0, |v| v[i]);
             v[t][i] + (0..TAPS).map(|j| kernel[i * TAPS + j] * tap(j)).sum::<f64>()
         };
-        (0..v.len())
-            .map(|t| (0..D).map(|i| one(t, i)).collect())
-            .collect()
+        (0..v.len()).map(|t| (0..D).map(|i| one(t, i)).collect()).collect()
     }
 
     fn keys(&mut self, depth: usize, k: &Rows, v: &Rows) -> (Rows, Rows) {
-        let Chunking {
-            rows,
-            after,
-            look_back,
-            ..
-        } = self.chunking;
+        let Chunking { rows, after, look_back, .. } = self.chunking;
         if look_back == 0 {
             return (k.clone(), v.clone());
         }
@@ -178,26 +144,18 @@ impl Reference {
     fn layer(&mut self, depth: usize, x: &Rows) -> Rows {
         let add = |a: &Rows, b: &Rows| -> Rows {
             let rows = a.iter().zip(b);
-            rows.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect())
-                .collect()
+            rows.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
         };
         let name = layer_names()[depth].clone();
-        let qkv = self.linear(
-            &format!("{name}.self_attn.linear_q_k_v"),
-            &self.norm(&format!("{name}.norm1"), x),
-        );
+        let qkv =
+            self.linear(&format!("{name}.self_attn.linear_q_k_v"), &self.norm(&format!("{name}.norm1"), x));
         let part = |i: usize| -> Rows { qkv.iter().map(|row| row[i * D..(i + 1) * D].to_vec()).collect() };
         let (k, v) = self.keys(depth, &part(1), &part(2));
-        let attended = self.linear(
-            &format!("{name}.self_attn.linear_out"),
-            &Self::attend(&part(0), &k, &v),
-        );
+        let attended = self.linear(&format!("{name}.self_attn.linear_out"), &Self::attend(&part(0), &k, &v));
         let mixed = add(&attended, &self.remember(&name, &part(2)));
         let x = if depth == 0 { mixed } else { add(x, &mixed) };
-        let mut inner = self.linear(
-            &format!("{name}.feed_forward.w_1"),
-            &self.norm(&format!("{name}.norm2"), &x),
-        );
+        let mut inner =
+            self.linear(&format!("{name}.feed_forward.w_1"), &self.norm(&format!("{name}.norm2"), &x));
         inner.iter_mut().flatten().for_each(|x| *x = x.max(0.0));
         add(&x, &self.linear(&format!("{name}.feed_forward.w_2"), &inner))
     }
@@ -210,17 +168,10 @@ impl Reference {
             let angle =
                 |k: usize| self.position as f64 * (-(k as f64) * 10_000f64.ln() / (half as f64 - 1.0)).exp();
             let wave = |i: usize| {
-                if i < half {
-                    angle(i).sin()
-                } else {
-                    angle(i - half).cos()
-                }
+                if i < half { angle(i).sin() } else { angle(i - half).cos() }
             };
             let row = row.iter().enumerate();
-            x.push(
-                row.map(|(i, &v)| f64::from(v) * (D as f64).sqrt() + wave(i))
-                    .collect(),
-            );
+            x.push(row.map(|(i, &v)| f64::from(v) * (D as f64).sqrt() + wave(i)).collect());
         }
         self.overlap = x[x.len() - self.chunking.overlap()..].to_vec();
         for depth in 0..DEPTH {
@@ -231,20 +182,13 @@ impl Reference {
 }
 
 fn encoder() -> Encoder {
-    let config = EncoderConfig {
-        attention_heads: HEADS,
-        sanm_shfit: 0,
-    };
+    let config = EncoderConfig { attention_heads: HEADS, sanm_shfit: 0 };
     let vb = VarBuilder::from_tensors(weights(), DType::F32, &Device::Cpu);
     Encoder::new(&config, &vb).unwrap()
 }
 
 fn features(rows: usize) -> Features {
-    Features {
-        data: noise("features", rows * WIDTH).iter().map(|x| 4.0 * x).collect(),
-        rows,
-        columns: WIDTH,
-    }
+    Features { data: noise("features", rows * WIDTH).iter().map(|x| 4.0 * x).collect(), rows, columns: WIDTH }
 }
 
 fn part(features: &Features, rows: std::ops::Range<usize>) -> Features {
@@ -267,12 +211,7 @@ const SETTINGS: [(usize, usize, usize, usize); 8] = [
 ];
 
 fn setting((before, rows, after, look_back): (usize, usize, usize, usize)) -> Chunking {
-    Chunking {
-        before,
-        rows,
-        after,
-        look_back,
-    }
+    Chunking { before, rows, after, look_back }
 }
 
 #[test]
@@ -309,18 +248,12 @@ fn passes_equal_the_whole() {
     for chunking in SETTINGS.map(setting) {
         let total = 30 * chunking.rows - chunking.rows / 2;
         let features = features(total);
-        let whole = encoder
-            .forward(&mut encoder.start(chunking).unwrap(), &features)
-            .unwrap();
+        let whole = encoder.forward(&mut encoder.start(chunking).unwrap(), &features).unwrap();
         let mut state = encoder.start(chunking).unwrap();
         let cuts = [0, 1, 2, 13, 30].map(|chunk| (chunk * chunking.rows).min(total));
         let parts: Vec<Tensor> = cuts
             .windows(2)
-            .map(|cut| {
-                encoder
-                    .forward(&mut state, &part(&features, cut[0]..cut[1]))
-                    .unwrap()
-            })
+            .map(|cut| encoder.forward(&mut state, &part(&features, cut[0]..cut[1])).unwrap())
             .collect();
         let parts = Tensor::cat(&parts, 0).unwrap();
         let difference = (whole - parts).unwrap().abs().unwrap().max_all().unwrap();
@@ -333,11 +266,7 @@ fn refuses_what_cannot_follow() {
     let encoder = encoder();
     let mut state = encoder.start(setting((0, 4, 5, 4))).unwrap();
     assert!(encoder.forward(&mut state, &features(0)).is_err());
-    let narrow = Features {
-        data: vec![0.0; 4],
-        rows: 1,
-        columns: 4,
-    };
+    let narrow = Features { data: vec![0.0; 4], rows: 1, columns: 4 };
     assert!(encoder.forward(&mut state, &narrow).is_err());
     encoder.forward(&mut state, &features(6)).unwrap();
     assert!(encoder.forward(&mut state, &features(4)).is_err());

@@ -42,16 +42,11 @@ struct Normalizer {
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Piece>> {
     let model =
         Model::decode(bytes).map_err(|error| Error::model("this is no SentencePiece model").cause(error))?;
-    let model_type = model
-        .trainer
-        .and_then(|trainer| trainer.model_type)
-        .unwrap_or(UNIGRAM);
+    let model_type = model.trainer.and_then(|trainer| trainer.model_type).unwrap_or(UNIGRAM);
     if model_type != UNIGRAM {
         return Err(Error::model(format!("model type {model_type} is not unigram")));
     }
-    let charsmap = model
-        .normalizer
-        .and_then(|normalizer| normalizer.precompiled_charsmap);
+    let charsmap = model.normalizer.and_then(|normalizer| normalizer.precompiled_charsmap);
     if charsmap.is_some_and(|map| !map.is_empty()) {
         return Err(Error::model("it normalises text, which this program does not"));
     }
