@@ -105,12 +105,11 @@ impl Stream<'_> {
     /// Takes the last mixed codes and gives all samples that are left, in one chunk.
     pub fn finish(mut self, mixed: &[u32], noise: &mut Noise<'_>, watch: Watch<'_>) -> Result<Vec<f32>> {
         self.waiting.extend_from_slice(mixed);
-        if !self.started {
-            self.start(noise, watch)?;
-        }
+        let mut samples = if self.started { Vec::new() } else { self.start(noise, watch)? };
         let rest = std::mem::take(&mut self.waiting);
         let rest = if rest.is_empty() { Vec::new() } else { codes::rows(&rest)? };
-        self.speak(&rest, true, noise, watch)
+        samples.extend(self.speak(&rest, true, noise, watch)?);
+        Ok(samples)
     }
 
     /// Hears the voice as soon as its look-ahead is there.
