@@ -38,9 +38,8 @@ fn run(bencher: Bencher<'_, '_>, frames: usize, end: Option<Stage>) {
         VoicePrompt::new(prompt.to_vec(), &normal(&[prompt.len(), 80]), &normal(&[192])).expect("voice");
     let noise = normal(&[80, frames]);
     bencher.bench_local(|| {
-        let mut trace = |stage, _: &Tensor| match Some(stage) == end {
-            true => Err(candle_core::Error::Msg("far enough".into())),
-            false => Ok(()),
+        let mut trace = |stage, _: &Tensor| {
+            if Some(stage) == end { Err(candle_core::Error::Msg("far enough".into())) } else { Ok(()) }
         };
         flow.sample_traced(&voice, rows, &noise, &mut |_| ControlFlow::Continue(()), &mut trace)
     });

@@ -43,7 +43,9 @@ fn compare(folder: &str, mut wanted: Vec<(String, Vec<u8>)>) {
     if std::env::var_os("STEPAUDIO_BLESS").is_some() {
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).expect("folder");
-        wanted.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).expect("write"));
+        for (name, bytes) in &wanted {
+            fs::write(folder.join(name), bytes).expect("write");
+        }
     }
     wanted.sort();
     let mut found: Vec<PathBuf> =

@@ -1,5 +1,5 @@
 //! The only code that writes to the terminal: data to stdout, talk and progress to stderr.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unused_self)] // Methods of the printer even where they keep no state.
 
 use crate::error::Error;
 use crate::models::llm::edits::Edit;

@@ -45,7 +45,7 @@ struct Speech<'a> {
     options: &'a SpeechOptions,
 }
 
-impl<'a> Speech<'a> {
+impl Speech<'_> {
     fn whole(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
         let (generation, seed) = self.generate_until_sound(run)?;
         let mixed = codes::from_ids(whole_groups(&generation.ids)?, self.models.tokenizer.audio_base())?;

@@ -13,7 +13,7 @@ pub(super) fn silu(x: &Tensor) -> Result<Tensor> {
 
 /// The tanh approximation of GELU, written as x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)).
 pub(super) fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
-    const SLOPE: f32 = -1.595_769_1;
+    const SLOPE: f32 = -1.595_769;
     map(x, |v| v / (1.0 + exp(SLOPE * v * (1.0 + 0.044_715 * v * v))), Tensor::gelu)
 }
 
@@ -34,8 +34,7 @@ pub(super) fn mish(x: &Tensor) -> Result<Tensor> {
 /// e^x to about one unit in the last place, free of branches so that loops over it vectorise.
 ///
 /// Outside ±87 the result is clamped to the smallest and largest powers. Polynomial: Cephes `expf`.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a call per element would keep the loops scalar")]
+#[inline]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;

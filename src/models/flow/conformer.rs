@@ -11,7 +11,7 @@ use crate::models::nn::norm::LayerNorm;
 use candle_core::{Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
 
-/// Slope of the leaky ReLU in the look-ahead layer below zero.
+/// Slope of the leaky `ReLU` in the look-ahead layer below zero.
 const LEAK: f64 = 0.01;
 
 /// Two stacks of conformer layers with a look-ahead before the first and an up-sampling between them.
@@ -70,7 +70,7 @@ impl Encoder {
         self.upsample.context() / 2
     }
 
-    /// x [1, t, d_in], followed by `padding` zero rows -> [1, (t + padding - lookahead) * rate, d].
+    /// x [1, t, `d_in`], followed by `padding` zero rows -> [1, (t + padding - lookahead) * rate, d].
     ///
     /// An utterance ends with as many zero rows as the look-ahead; before, the last rows only lend their context
     /// and have to come again as the first rows of the next call.

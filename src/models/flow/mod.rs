@@ -302,7 +302,7 @@ fn linear(vb: &VarBuilder<'_>) -> candle_core::Result<Linear> {
 
 /// How many of the modules `0`, `1`, ... of `vb` there are, going by the tensor `name` that each has.
 fn count(vb: &VarBuilder<'_>, name: &str) -> usize {
-    (0..).take_while(|i| vb.pp(i).contains_tensor(name)).count()
+    (0..usize::MAX).take_while(|i| vb.pp(i).contains_tensor(name)).count()
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Pass {
         // An empty chunk sees itself: a query without any key would spread NaN.
         let own = (0..window).filter(|&row| in_pass >= self.chunks || self.exists(in_pass, row)).count();
         let first = reach as usize + chunk * window;
-        let mut seen = vec![first..first + own];
+        let mut seen: Vec<Range<usize>> = std::iter::once(first..first + own).collect();
         if reach == 0 {
             return seen;
         }

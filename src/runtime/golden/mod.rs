@@ -68,7 +68,7 @@ pub fn run(
     only: Option<&str>,
     on_row: &mut dyn FnMut(&Row),
 ) -> Result<Vec<Row>> {
-    let context = Context { acoustics: Acoustics::find(golden)?, language: Language::find(golden)?, models };
+    let context = Context { acoustics: Acoustics::find(golden)?, language: Language::find(golden), models };
     if context.acoustics.is_none() && context.language.is_none() {
         return Err(Error::input(format!("`{}` holds no golden data", golden.display()))
             .hint("the folder must contain `acoustics/cases.json` or `language/prompts.json`"));

@@ -296,8 +296,8 @@ pub struct Language {
 }
 
 impl Language {
-    pub(super) fn find(golden: &Path) -> Result<Option<Self>> {
-        Ok(folder_with(golden, "language", "prompts.json").map(|dir| Self { dir }))
+    pub(super) fn find(golden: &Path) -> Option<Self> {
+        folder_with(golden, "language", "prompts.json").map(|dir| Self { dir })
     }
 
     /// The tensors of `FILE.safetensors`, or `None` when the folder does not hold it.

@@ -132,7 +132,7 @@ impl Case<'_> {
         report.equal(STAGE, "calls", &expected, &lengths);
         let chunks: Vec<&Vec<f32>> = pieces.iter().filter(|piece| !piece.is_empty()).collect();
         let chunk =
-            |name: &str| Some(chunks.get(name.strip_prefix("chunk")?.parse::<usize>().ok()?)?.to_vec());
+            |name: &str| Some((*chunks.get(name.strip_prefix("chunk")?.parse::<usize>().ok()?)?).clone());
         for name in file.names() {
             let samples = match name.split_once('.') {
                 None if name == "wave" => Some(pieces.concat()),

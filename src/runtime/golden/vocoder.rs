@@ -146,7 +146,9 @@ fn long_phases(
     let gain = |f0| f32::from(vocoder.is_voiced(f0)) * config.nsf_alpha as f32;
     let gains = per_sample(vocoder, &f0, gain);
     for (sines, gain) in sines.chunks_exact_mut(vocoder.harmonics()).zip(&gains) {
-        sines.iter_mut().for_each(|sine| *sine *= gain);
+        for sine in sines {
+            *sine *= gain;
+        }
     }
     let sines = flat(&sines)?.reshape(((), vocoder.harmonics()))?;
     let expected = file.expected("sine_waves")?;

@@ -51,7 +51,9 @@ fn weights() -> HashMap<String, Tensor> {
             ("feed_forward.w_2.weight", &[D, INNER]),
             ("feed_forward.w_2.bias", &[D]),
         ];
-        shapes.iter().for_each(|(name, shape)| add(format!("{layer}.{name}"), shape));
+        for (name, shape) in shapes {
+            add(format!("{layer}.{name}"), shape);
+        }
     }
     add("after_norm.weight".into(), &[D]);
     add("after_norm.bias".into(), &[D]);
