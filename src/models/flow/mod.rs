@@ -68,7 +68,7 @@ pub type Trace<'a> = &'a mut dyn FnMut(Stage, &Tensor) -> candle_core::Result<()
 /// Names an inner tensor; the numbers are steps first, then layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The projected speaker embedding [c].
+    /// The projected speaker embedding `[c]`.
     Speaker,
     /// The prompt mel stretched to the prompt's frames [frames, c].
     PromptMel,
@@ -263,7 +263,7 @@ impl Flow {
         }
     }
 
-    /// Normalised to length one and projected: [d] -> [c].
+    /// Normalised to length one and projected: [d] -> `[c]`.
     fn speaker(&self, embedding: &Tensor) -> Result<Tensor> {
         let embedding = embedding.to_device(&self.device)?;
         let length = embedding.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;

@@ -12,12 +12,12 @@ pub struct VoicePrompt {
     pub rows: Vec<[i64; 2]>,
     /// The recording's log-mel [frames, channels], rounded to bfloat16, as f32.
     pub mel: Tensor,
-    /// The speaker embedding [d], rounded to bfloat16, as f32.
+    /// The speaker embedding `[d]`, rounded to bfloat16, as f32.
     pub speaker: Tensor,
 }
 
 impl VoicePrompt {
-    /// Rounds `mel` [frames, channels] and `speaker` [d] to bfloat16, as the reference hands them over.
+    /// Rounds `mel` [frames, channels] and `speaker` `[d]` to bfloat16, as the reference hands them over.
     ///
     /// The mel may have any number of frames: it is stretched to the rows when used.
     pub fn new(rows: Vec<[i64; 2]>, mel: &Tensor, speaker: &Tensor) -> Result<Self> {

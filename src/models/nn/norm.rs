@@ -13,12 +13,12 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// From `weight` and `bias` of `vb`, both [d].
+    /// From `weight` and `bias` of `vb`, both `[d]`.
     pub fn load(vb: &VarBuilder<'_>, eps: f32) -> Result<Self> {
         Self::new(vb.get_unchecked("weight")?, vb.get_unchecked("bias")?, eps)
     }
 
-    /// From scale and shift, both [d].
+    /// From scale and shift, both `[d]`.
     pub fn new(weight: Tensor, bias: Tensor, eps: f32) -> Result<Self> {
         Ok(Self { weight: weight.contiguous()?, bias: bias.contiguous()?, eps })
     }

@@ -1,6 +1,6 @@
 //! Whisper: speech to text in a hundred languages, with the times of segments and words.
 //!
-//! A [`Source`] gives windows of 30 s. The encoder listens to one, the decoder writes under the masks of [`rules`],
+//! A [`Source`] gives windows of 30 s. The encoder listens to one, the decoder writes under the masks of `rules`,
 //! again at a higher temperature when the text looks wrong, and the time stamps in it say where the next window begins.
 //! Origin: openai/whisper (f572f21), `whisper/transcribe.py`; checkpoints in the layout of huggingface/transformers.
 

@@ -1,7 +1,7 @@
 //! The quantised copy of a checkpoint: made once, kept as a file, mapped at every later start.
 //!
-//! The file is, in little-endian order: [`MAGIC`]; the position, length and checksum of the index as three `u64`; the
-//! tensors, each at a multiple of [`ALIGNMENT`] bytes in candle's (that is GGUF's) block layout; the index as JSON.
+//! The file is, in little-endian order: `MAGIC`; the position, length and checksum of the index as three `u64`; the
+//! tensors, each at a multiple of `ALIGNMENT` bytes in candle's (that is GGUF's) block layout; the index as JSON.
 //! It belongs to exactly the checkpoint files that the index names, and to one [`WeightKind`].
 
 use super::{map, mapped};
