@@ -100,10 +100,14 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
 /// Prints a row as soon as it is known; the run fails when one row does.
 fn compare(folder: &Path, stage: Option<&str>, context: &Context) -> Result<()> {
     let printer = &context.printer;
-    if !printer.is_json() {
-        printer.data(&format!("{:<14} {:<58} {:>11} {:>11}", "stage", "case", "max |Δ|", "tolerance"));
-    }
-    let rows = golden::run(folder, &context.settings.models, stage, &mut |row| show_row(row, printer))?;
+    let mut shown = 0;
+    let rows = golden::run(folder, &context.settings.models, stage, &mut |row| {
+        if shown == 0 && !printer.is_json() {
+            printer.data(&format!("{:<14} {:<58} {:>11} {:>11}", "stage", "case", "max |Δ|", "tolerance"));
+        }
+        shown += 1;
+        show_row(row, printer);
+    })?;
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (ok, failed, skipped) = (count(Status::Ok), count(Status::Failed), count(Status::Skipped));
     let summary = format!("{ok} ok, {failed} failed, {skipped} skipped");

@@ -2,8 +2,8 @@
 //!
 //! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
 
+use super::nn::activation::gelu;
 use super::nn::attention::attention;
-use super::nn::gelu::gelu;
 use super::nn::norm::LayerNorm;
 use crate::audio::mel::whisper_log_mel;
 use crate::error::{Error, Result};

@@ -35,7 +35,7 @@ impl SpeakerEncoder {
         let norm = vb.pp("/xvector/dense/nonlinear/batchnorm/BatchNormalization");
         Ok(Self {
             head: Head::new(&vb)?,
-            tdnn: conv1d(&tdnn, 2, 1)?,
+            tdnn: conv1d(&tdnn, steps(&tdnn, "strides")?.unwrap_or(2), 1)?,
             stages: (1..=count).map(|n| Stage::new(&vb, n)).collect::<Result<_>>()?,
             dense: matrix(&vb.pp("/xvector/dense/linear/Conv"))?,
             norm: BatchNorm::new(&norm)?,
@@ -211,8 +211,7 @@ struct Stage {
 impl Stage {
     fn new(vb: &VarBuilder<'_>, b: usize) -> Result<Self> {
         let count = probe(|n| vb.contains_tensor(&format!("/xvector/block{b}/tdnnd{n}/linear1/Conv.weight")));
-        let dilation = if b == 1 { 1 } else { 2 };
-        let layers = (1..=count).map(|n| DenseLayer::new(vb, b, n, dilation)).collect::<Result<_>>()?;
+        let layers = (1..=count).map(|n| DenseLayer::new(vb, b, n)).collect::<Result<_>>()?;
         let transit = vb.pp(format!("/xvector/transit{b}/linear/Conv"));
         Ok(Self {
             layers,
@@ -256,16 +255,18 @@ struct DenseLayer {
 }
 
 impl DenseLayer {
-    fn new(vb: &VarBuilder<'_>, b: usize, n: usize, dilation: usize) -> Result<Self> {
+    fn new(vb: &VarBuilder<'_>, b: usize, n: usize) -> Result<Self> {
         let node = |name: &str| vb.pp(format!("/xvector/block{b}/tdnnd{n}/{name}/Conv"));
         let pair = |name: &str| -> Result<(Tensor, Tensor)> {
             let node = node(name);
             Ok((matrix(&node)?, column(&node)?))
         };
+        let local = node("cam_layer/linear_local");
+        let dilation = steps(&local, "dilations")?.unwrap_or(if b == 1 { 1 } else { 2 });
         Ok(Self {
             norm: BatchNorm::new(&vb.pp(format!("xvector.block{b}.tdnnd{n}.nonlinear1.batchnorm")))?,
             bottleneck: pair("linear1")?,
-            local: conv1d(&node("cam_layer/linear_local"), 1, dilation)?,
+            local: conv1d(&local, 1, dilation)?,
             squeeze: pair("cam_layer/linear1")?,
             excite: pair("cam_layer/linear2")?,
         })
@@ -344,6 +345,20 @@ fn conv1d(vb: &VarBuilder<'_>, stride: usize, dilation: usize) -> Result<Conv1d>
     let padding = weight.dim(2)? / 2 * dilation;
     let config = Conv1dConfig { padding, stride, dilation, ..Default::default() };
     Ok(Conv1d::new(weight, bias, config))
+}
+
+/// The `strides` or `dilations` of a convolution over time, where the graph tells them.
+fn steps(vb: &VarBuilder<'_>, name: &str) -> Result<Option<usize>> {
+    if !vb.contains_tensor(name) {
+        return Ok(None);
+    }
+    let told = vb.get_unchecked_dtype(name, DType::I64)?.to_vec1::<i64>()?;
+    match told[..] {
+        [step @ 1..=64] => Ok(Some(step as usize)),
+        _ => Err(Error::model(format!(
+            "cannot use the {name} {told:?} of a convolution of the speaker encoder"
+        ))),
+    }
 }
 
 /// The weight of a convolution with kernel size one, `[out, in]`.

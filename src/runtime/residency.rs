@@ -93,7 +93,7 @@ impl Models {
         };
         let tokenizer = checkpoint.tokenizer()?;
         step(watch)?;
-        let linguistic = checkpoint.linguistic(device)?;
+        let linguistic = checkpoint.linguistic(&checkpoint.linguistic_config()?, device)?;
         step(watch)?;
         let semantic = checkpoint.semantic(device)?;
         step(watch)?;
@@ -129,7 +129,9 @@ impl Models {
             }
             _ => Box::new(Direct::new(open()?, kind, &self.device)),
         };
-        Model::new(&config, source.as_ref())
+        let model = Model::new(&config, source.as_ref())?;
+        model.prepare()?;
+        Ok(model)
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/transformer/upsample_encoder_v2.py`.
 
-use super::activation::silu;
 use super::conv::CausalConv;
 use super::relative::{KeyValue, RelativeAttention, position_table};
 use super::{Stage, Trace, count, linear};
+use crate::models::nn::activation::silu;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{Result, Tensor};

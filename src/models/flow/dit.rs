@@ -2,9 +2,9 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/flow/decoder_dit.py`.
 
-use super::activation::{gelu_tanh, mish};
 use super::conv::CausalConv;
 use super::{Stage, Trace, count, linear};
+use crate::models::nn::activation::{gelu_tanh, mish};
 use crate::models::nn::attention::attention;
 use crate::models::nn::norm::{LayerNorm, layer_norm};
 use candle_core::{Device, Result, Tensor};

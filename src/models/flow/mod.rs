@@ -9,7 +9,6 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/flow/flow.py`.
 
-mod activation;
 mod conformer;
 mod conv;
 mod dit;

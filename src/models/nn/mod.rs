@@ -1,8 +1,8 @@
 //! What two networks share.
 
+pub mod activation;
 pub mod attention;
 pub mod conv;
-pub mod gelu;
 pub mod linear;
 pub mod norm;
 pub mod source;

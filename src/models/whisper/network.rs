@@ -5,8 +5,8 @@
 //! by a fixed four, computes the approximate GELU and the table of positions, and re-reads the whole text at each step.
 
 use super::cache::{Cache, Memory};
+use crate::models::nn::activation::gelu;
 use crate::models::nn::attention::attention;
-use crate::models::nn::gelu::gelu;
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{D, DType, Device, IndexOp, Module, Result, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, Linear, VarBuilder};

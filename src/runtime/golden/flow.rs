@@ -4,9 +4,9 @@ use super::recorded::AcousticFile;
 use super::{Acoustics, Context, Expected, Report};
 use crate::error::{Error, Result};
 use crate::models::codes;
-use crate::models::flow::{BlockState, Config, Flow, FlowStream, KeyValue, Stage, VoicePrompt, nearest};
-use crate::runtime::weights::{Checkpoint, File, torch, yaml};
-use candle_core::{DType, Device, Tensor};
+use crate::models::flow::{BlockState, Flow, FlowStream, KeyValue, Stage, VoicePrompt, nearest};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -39,17 +39,13 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     Ok(())
 }
 
-fn open(acoustics: &Acoustics, models: &Path) -> Result<Flow> {
+pub(super) fn open(acoustics: &Acoustics, models: &Path) -> Result<Flow> {
     let checkpoint = Checkpoint::open(models)?;
-    let mut config = match checkpoint.find(File::CosyVoiceYaml) {
-        Some(path) => serde_json::from_value(yaml::read(&path)?["flow"].take())
-            .map_err(|e| Error::model("cannot use the `flow` part of `cosyvoice.yaml`").cause(e))?,
-        None => Config::default(),
-    };
+    let mut config = checkpoint.flow_config()?;
     if let Some(steps) = acoustics.cases["flow"]["n_timesteps"].as_u64() {
         config.decoder.n_timesteps = steps as usize;
     }
-    Flow::new(&config, torch::open(&checkpoint.path(File::Flow)?, DType::F32, &Device::Cpu)?)
+    checkpoint.flow(&config, &Device::Cpu)
 }
 
 fn interpolation(file: &AcousticFile<'_>, report: &mut Report<'_>) -> Result<()> {

@@ -5,14 +5,12 @@ use super::{Context, Report};
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::generate::{Ended, Generation, Generator, Options};
 use crate::models::llm::sampler::{Head, Settings};
-use crate::models::llm::tokenizer::Tokenizer;
 use crate::models::nn::linear::WeightKind;
-use crate::runtime::weights::{Checkpoint, File};
+use crate::runtime::weights::Checkpoint;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use serde_json::Value;
-use std::fs;
 use std::ops::ControlFlow;
 
 /// A generation as recorded.
@@ -43,9 +41,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         return Ok(());
     };
     let network = Network::open(context.models, WeightKind::F32)?;
-    let path = Checkpoint::open(context.models)?.path(File::Tokenizer)?;
-    let unreadable = |error| Error::model(format!("cannot read `{}`", path.display())).cause(error);
-    let tokenizer = Tokenizer::new(&fs::read(&path).map_err(unreadable)?)?;
+    let tokenizer = Checkpoint::open(context.models)?.tokenizer()?;
     let generator = Generator::new(&network.model, Head::full(&tokenizer))?;
     for case in recorded["cases"].as_array().into_iter().flatten() {
         let case: Case = parse(case)?;

@@ -8,8 +8,8 @@ use crate::audio::resample::{Kernel, resample};
 use crate::audio::{Features, decode, trim};
 use crate::error::{Error, Result};
 use crate::models::linguistic::{Chunking, Config, LinguisticTokenizer};
-use crate::runtime::weights::{Checkpoint, File, cmvn, npy, torch, yaml};
-use candle_core::{DType, Device, Tensor};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::path::Path;
 
@@ -96,14 +96,8 @@ pub(super) fn each_chunk(features: &Features, chunking: &Chunking) -> Vec<Featur
 
 fn open(models: &Path, chunking: Chunking) -> Result<LinguisticTokenizer> {
     let checkpoint = Checkpoint::open(models)?;
-    let config = yaml::read(&checkpoint.path(File::LinguisticConfig)?)?;
-    let config: Config =
-        serde_json::from_value(config).map_err(|e| Error::model("cannot use `config.yaml`").cause(e))?;
-    let config = Config { chunking, ..config };
-    let cmvn = cmvn::read(&checkpoint.path(File::LinguisticMvn)?)?;
-    let vb = torch::open(&checkpoint.path(File::LinguisticWeights)?, DType::F32, &Device::Cpu)?;
-    let codebook = npy::open(&checkpoint.path(File::LinguisticCodebook)?, &Device::Cpu)?;
-    LinguisticTokenizer::new(&config, cmvn, vb, codebook)
+    let config = Config { chunking, ..checkpoint.linguistic_config()? };
+    checkpoint.linguistic(&config, &Device::Cpu)
 }
 
 struct Bench<'a, 'r> {

@@ -7,10 +7,9 @@ use crate::audio::Features;
 use crate::error::{Error, Result};
 use crate::models::linguistic::Chunking;
 use crate::models::paraformer::{Config, Heard, Paraformer, spell, text};
-use crate::runtime::weights::{Checkpoint, File, cmvn, torch, yaml};
-use candle_core::{DType, Device, Tensor};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -68,16 +67,8 @@ fn joining(cases: &Value, report: &mut Report<'_>) {
 
 fn open(models: &Path, chunking: Chunking, decoder_look_back: usize) -> Result<Paraformer> {
     let checkpoint = Checkpoint::open(models)?;
-    let unusable =
-        |name: &str, why: &dyn std::fmt::Display| Error::model(format!("cannot use `{name}`")).cause(why);
-    let config = yaml::read(&checkpoint.path(File::LinguisticConfig)?)?;
-    let config: Config = serde_json::from_value(config).map_err(|e| unusable("config.yaml", &e))?;
-    let config = Config { chunking, decoder_look_back, ..config };
-    let tokens = fs::read(checkpoint.path(File::AsrTokens)?).map_err(|e| unusable("tokens.json", &e))?;
-    let tokens = serde_json::from_slice(&tokens).map_err(|e| unusable("tokens.json", &e))?;
-    let cmvn = cmvn::read(&checkpoint.path(File::LinguisticMvn)?)?;
-    let vb = torch::open(&checkpoint.path(File::LinguisticWeights)?, DType::F32, &Device::Cpu)?;
-    Paraformer::new(&config, cmvn, &vb, tokens)
+    let config = Config { chunking, decoder_look_back, ..checkpoint.paraformer_config()? };
+    checkpoint.paraformer(&config, &Device::Cpu)
 }
 
 struct Bench<'a, 'r> {

@@ -4,8 +4,8 @@ use super::recorded::LanguageFile;
 use super::{Context, Report};
 use crate::error::{Error, Result};
 use crate::models::semantic::{SemanticTokenizer, pieces};
-use crate::runtime::weights::{Checkpoint, File, onnx};
-use candle_core::{DType, Device, Tensor};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,8 +21,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     if cuts.is_none() && file.is_none() {
         return Ok(());
     }
-    let path = Checkpoint::open(context.models)?.path(File::SemanticTokenizer)?;
-    let tokenizer = SemanticTokenizer::new(onnx::open(&path, DType::F32, &Device::Cpu)?)?;
+    let tokenizer = Checkpoint::open(context.models)?.semantic(&Device::Cpu)?;
     for case in cuts.into_iter().flatten() {
         cut(&tokenizer, case, report)?;
     }

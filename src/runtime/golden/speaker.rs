@@ -4,8 +4,8 @@ use super::recorded::LanguageFile;
 use super::{Context, Report};
 use crate::error::{Error, Result};
 use crate::models::speaker::{SpeakerEncoder, over_time};
-use crate::runtime::weights::{Checkpoint, File, onnx};
-use candle_core::{DType, Device, Tensor};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
 /// Float32 stays within 6e-5 where embeddings reach 35; inside, sums are longer.
@@ -19,8 +19,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     else {
         return Ok(());
     };
-    let path = Checkpoint::open(context.models)?.path(File::Speaker)?;
-    let encoder = SpeakerEncoder::new(onnx::open(&path, DType::F32, &Device::Cpu)?)?;
+    let encoder = Checkpoint::open(context.models)?.speaker(&Device::Cpu)?;
     let names = file.names();
     for case in names.iter().filter_map(|name| name.strip_prefix("fbank32.")) {
         embed(&encoder, &file, case, report)?;

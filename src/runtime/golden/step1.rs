@@ -4,15 +4,13 @@ use super::recorded::LanguageFile;
 use super::{Context, Expected, Recorded, Report, Rule};
 use crate::error::{Error, Result};
 use crate::models::llm::attention::slopes;
-use crate::models::llm::config::Config;
 use crate::models::llm::model::{Model, Point, Unembedding};
 use crate::models::nn::linear::WeightKind;
 use crate::models::nn::source::Checkpoint as Weights;
-use crate::runtime::weights::{Checkpoint, File, safetensors};
+use crate::runtime::weights::{Checkpoint, safetensors};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// Of the peak logit: the stated 6e-5 at 23.
@@ -65,15 +63,9 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn open(models: &Path, kind: WeightKind) -> Result<Self> {
         let checkpoint = Checkpoint::open(models)?;
-        let path = checkpoint.path(File::LlmConfig)?;
-        let fail = |why: &dyn std::fmt::Display| {
-            Error::model(format!("cannot read `{}`", path.display())).cause(why)
-        };
-        let config = fs::read_to_string(&path).map_err(|error| fail(&error))?;
-        let config: Value = serde_json::from_str(&config).map_err(|error| fail(&error))?;
         let vb = safetensors::open(&checkpoint.llm_dir(), kind.stored(), &Device::Cpu)?;
         let source = Weights::new(vb, kind, &Device::Cpu);
-        let model = Model::new(&Config::from_json(&config)?, &source)?;
+        let model = Model::new(&checkpoint.llm_config()?, &source)?;
         let unembedding = model.unembedding(None)?;
         Ok(Self { model, unembedding })
     }

@@ -5,11 +5,11 @@ use super::vocoder::noise_values;
 use super::{Context, Report};
 use crate::error::{Error, Result};
 use crate::models::codes;
-use crate::models::flow::{self, Flow, VoicePrompt};
+use crate::models::flow::{Flow, VoicePrompt};
 use crate::models::synthesis::{Randomness, StreamConfig, Synthesizer};
 use crate::models::vocoder::{Vocoder, table};
-use crate::runtime::weights::{Checkpoint, File, torch, yaml};
-use candle_core::{DType, Device, Tensor};
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let case = Case {
         acoustics,
         inputs,
-        flow: open_flow(&checkpoint)?,
+        flow: super::flow::open(acoustics, context.models)?,
         vocoder: super::vocoder::open(&checkpoint)?.1,
     };
     if let Some(file) = whole {
@@ -43,18 +43,6 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         case.streamed(&file, report)?;
     }
     Ok(())
-}
-
-fn open_flow(checkpoint: &Checkpoint) -> Result<Flow> {
-    let yaml = checkpoint.find(File::CosyVoiceYaml).map(|path| yaml::read(&path));
-    let entry = yaml.transpose()?.and_then(|mut yaml| yaml.get_mut("flow").map(Value::take));
-    let config: flow::Config = match entry {
-        Some(entry) => serde_json::from_value(entry)
-            .map_err(|e| Error::model("`cosyvoice.yaml` does not describe a flow").cause(e))?,
-        None => flow::Config::default(),
-    };
-    let weights = torch::open(&checkpoint.path(File::Flow)?, DType::F32, &Device::Cpu)?;
-    Flow::new(&config, weights)
 }
 
 /// The networks and the inputs that all cases share.

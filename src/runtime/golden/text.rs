@@ -8,6 +8,7 @@ use crate::models::codes;
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{EDIT_SYSTEM, Layout, Prompt, voice_name};
 use crate::models::llm::tokenizer::{Reading, Tokenizer};
+use crate::runtime::weights::Checkpoint;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fs;
@@ -65,12 +66,11 @@ fn tokenizer_names(language: &Language, prompts: &Value) -> Result<Vec<String>> 
 
 /// `real` is the published tokenizer, which lies beside the golden data where it is at hand; others are the checkpoint's.
 fn tokenizer(models: &Path, language: &Language, name: &str) -> Result<Option<Tokenizer>> {
-    let path = if name == "real" {
-        let beside = |up: &str| language.dir.join(up).join("real-tokenizer/tokenizer.model");
-        [beside("../.."), beside("..")].into_iter().find(|path| path.is_file())
-    } else {
-        Some(models.join("Step-Audio-EditX/tokenizer.model"))
-    };
+    if name != "real" {
+        return Checkpoint::open(models)?.tokenizer().map(Some);
+    }
+    let beside = |up: &str| language.dir.join(up).join("real-tokenizer/tokenizer.model");
+    let path = [beside("../.."), beside("..")].into_iter().find(|path| path.is_file());
     path.map(|path| Tokenizer::new(&read(&path)?)).transpose()
 }
 

@@ -4,9 +4,8 @@ use super::recorded::AcousticFile;
 use super::{Context, Report};
 use crate::error::{Error, Result};
 use crate::models::vocoder::{self, Config, Vocoder};
-use crate::runtime::weights::{Checkpoint, File, torch, yaml};
-use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
+use crate::runtime::weights::Checkpoint;
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
 const STAGE: &str = "vocoder";
@@ -42,15 +41,8 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 
 /// The vocoder of a checkpoint and its configuration.
 pub(super) fn open(checkpoint: &Checkpoint) -> Result<(Config, Vocoder)> {
-    let weights = checkpoint.path(File::Vocoder)?;
-    let yaml = checkpoint.find(File::CosyVoiceYaml).map(|path| yaml::read(&path));
-    let entry = yaml.transpose()?.and_then(|mut yaml| yaml.get_mut("hift").map(Value::take));
-    let config: Config = match entry {
-        Some(entry) => serde_json::from_value(entry)
-            .map_err(|e| Error::model("`cosyvoice.yaml` does not describe a vocoder").cause(e))?,
-        None => Config::default(),
-    };
-    let vocoder = Vocoder::new(&config, &torch::open(&weights, DType::F32, &Device::Cpu)?)?;
+    let config = checkpoint.vocoder_config()?;
+    let vocoder = checkpoint.vocoder(&config, &Device::Cpu)?;
     Ok((config, vocoder))
 }
 

@@ -1,4 +1,4 @@
-//! Mapping a file into memory, the one place of this crate that needs `unsafe`.
+//! Mapping a file into memory.
 
 use super::unreadable;
 use crate::error::Result;

@@ -6,6 +6,7 @@ use crate::models::flow::{self, Flow};
 use crate::models::linguistic::{self, LinguisticTokenizer};
 use crate::models::llm::config::Config;
 use crate::models::llm::tokenizer::Tokenizer;
+use crate::models::paraformer::{self, Paraformer};
 use crate::models::semantic::SemanticTokenizer;
 use crate::models::speaker::SpeakerEncoder;
 use crate::models::vocoder::{self, Vocoder};
@@ -41,14 +42,34 @@ impl Checkpoint {
         in_file(&path, Tokenizer::new(&bytes))
     }
 
+    /// What the Paraformer's `config.yaml` says of the linguistic tokenizer.
+    pub fn linguistic_config(&self) -> Result<linguistic::Config> {
+        part(&self.path(File::LinguisticConfig)?, None)
+    }
+
     /// The linguistic tokenizer, in f32.
-    pub fn linguistic(&self, device: &Device) -> Result<LinguisticTokenizer> {
+    pub fn linguistic(&self, config: &linguistic::Config, device: &Device) -> Result<LinguisticTokenizer> {
         let weights = self.path(File::LinguisticWeights)?;
-        let config: linguistic::Config = part(&self.path(File::LinguisticConfig)?, None)?;
         let statistics = cmvn::read(&self.path(File::LinguisticMvn)?)?;
         let codebook = npy::open(&self.path(File::LinguisticCodebook)?, device)?;
         let vb = torch::open(&weights, DType::F32, device)?;
-        in_file(&weights, LinguisticTokenizer::new(&config, statistics, vb, codebook))
+        in_file(&weights, LinguisticTokenizer::new(config, statistics, vb, codebook))
+    }
+
+    /// What the Paraformer's `config.yaml` says of recognition.
+    pub fn paraformer_config(&self) -> Result<paraformer::Config> {
+        part(&self.path(File::LinguisticConfig)?, None)
+    }
+
+    /// The Paraformer as a recogniser, in f32.
+    pub fn paraformer(&self, config: &paraformer::Config, device: &Device) -> Result<Paraformer> {
+        let weights = self.path(File::LinguisticWeights)?;
+        let path = self.path(File::AsrTokens)?;
+        let fail = |e| Error::model(format!("cannot use `{}`", path.display())).cause(e);
+        let tokens = serde_json::from_value(super::safetensors::read_json(&path)?).map_err(fail)?;
+        let statistics = cmvn::read(&self.path(File::LinguisticMvn)?)?;
+        let vb = torch::open(&weights, DType::F32, device)?;
+        in_file(&weights, Paraformer::new(config, statistics, &vb, tokens))
     }
 
     /// The semantic tokenizer, in f32.

@@ -38,6 +38,8 @@ pub(super) struct Attribute {
     pub(super) name: String,
     #[prost(message, optional, tag = "5")]
     pub(super) tensor: Option<TensorMessage>,
+    #[prost(int64, repeated, tag = "8")]
+    pub(super) ints: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,14 +1,14 @@
 //! The tensors of the CAM++ speaker encoder and the nodes that name them.
 
-use crate::onnx::Node;
-use crate::sizes::Speaker;
-use crate::tensors::Tensors;
+use super::onnx::Node;
+use super::sizes::Speaker;
+use super::tensors::Tensors;
 
 const MELS: usize = 80;
 const VOICE: usize = 192;
 
 /// The whole encoder.
-pub(crate) fn network(sizes: &Speaker) -> (Tensors, Vec<Node>) {
+pub(super) fn network(sizes: &Speaker) -> (Tensors, Vec<Node>) {
     let mut graph = Graph::default();
     head(&mut graph, sizes.head);
     // Three strides halve the bands to an eighth.

@@ -10,6 +10,7 @@ pub(crate) struct Sizes {
     pub(crate) semantic: Semantic,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Llm {
     pub(crate) width: usize,
     pub(crate) inner: usize,

@@ -1,7 +1,7 @@
 //! Writing a SafeTensors file and its index.
 
-use crate::noise::{Format, stream};
-use crate::tensors::Tensors;
+use super::noise::{Format, stream};
+use super::tensors::Tensors;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Writes `tensors` as bfloat16.
-pub(crate) fn write(path: &Path, tensors: &Tensors, seed: u64) -> Result<()> {
+pub(super) fn write(path: &Path, tensors: &Tensors, seed: u64) -> Result<()> {
     let mut header = Map::new();
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut at = 0;
@@ -31,7 +31,7 @@ pub(crate) fn write(path: &Path, tensors: &Tensors, seed: u64) -> Result<()> {
 }
 
 /// The index that places all `tensors` in `shard`.
-pub(crate) fn index(tensors: &Tensors, shard: &str) -> Result<String> {
+pub(super) fn index(tensors: &Tensors, shard: &str) -> Result<String> {
     let total: usize = tensors.0.iter().map(|tensor| tensor.count() * Format::Bf16.size()).sum();
     let map: Map<String, Value> =
         tensors.0.iter().map(|tensor| (tensor.name.clone(), shard.into())).collect();

@@ -2,15 +2,15 @@
 //!
 //! Field numbers: onnx/onnx `onnx/onnx.proto`.
 
-use crate::noise::{Format, stream};
-use crate::tensors::{Tensor, Tensors};
+use super::noise::{Format, stream};
+use super::tensors::{Tensor, Tensors};
 use anyhow::Result;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// A node that names weights.
-pub(crate) struct Node {
+pub(super) struct Node {
     operator: &'static str,
     name: String,
     inputs: Vec<String>,
@@ -20,7 +20,7 @@ pub(crate) struct Node {
 
 impl Node {
     /// A node that computes something from the previous one and `weights`.
-    pub(crate) fn new(
+    pub(super) fn new(
         operator: &'static str,
         name: String,
         weights: impl IntoIterator<Item = String>,
@@ -30,12 +30,12 @@ impl Node {
     }
 
     /// The addition of a linear layer's bias, which exporters write as the first input.
-    pub(crate) fn add(name: String, bias: String) -> Self {
+    pub(super) fn add(name: String, bias: String) -> Self {
         Self { operator: "Add", name, inputs: vec![bias, "x".to_string()], value: None }
     }
 
     /// A constant vector.
-    pub(crate) fn constant(name: String, width: usize, number: f32) -> Self {
+    pub(super) fn constant(name: String, width: usize, number: f32) -> Self {
         let raw: Vec<u8> = (0..width).flat_map(|_| number.to_le_bytes()).collect();
         let mut value = Vec::new();
         tensor_head(&mut value, "", &[width]);
@@ -64,7 +64,7 @@ impl Node {
 }
 
 /// Writes a model with these initializers, as float32, and nodes.
-pub(crate) fn write(path: &Path, tensors: &Tensors, nodes: &[Node], seed: u64) -> Result<()> {
+pub(super) fn write(path: &Path, tensors: &Tensors, nodes: &[Node], seed: u64) -> Result<()> {
     let mut graph = Vec::new();
     for node in nodes {
         message(&mut graph, 1, &node.encode());

@@ -1,7 +1,7 @@
 //! Writing a PyTorch archive as `torch.save` does: pytorch/pytorch `torch/serialization.py` (`_save`).
 
-use crate::noise::{Format, stream};
-use crate::tensors::Tensors;
+use super::noise::{Format, stream};
+use super::tensors::Tensors;
 use anyhow::Result;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 /// Writes `tensors` as float32 in an archive with folder `root`.
-pub(crate) fn write(path: &Path, root: &str, tensors: &Tensors, seed: u64) -> Result<()> {
+pub(super) fn write(path: &Path, root: &str, tensors: &Tensors, seed: u64) -> Result<()> {
     let mut zip = ZipWriter::new(BufWriter::new(File::create(path)?));
     let options =
         SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);

@@ -1,11 +1,11 @@
 //! The tensors of each network under their published names.
 
-use crate::onnx::Node;
-use crate::sizes::{Flow, Llm, Paraformer, Semantic, Vocoder};
-use crate::tensors::{Tensor, Tensors};
+use super::onnx::Node;
+use super::sizes::{Flow, Llm, Paraformer, Semantic, Vocoder};
+use super::tensors::{Tensor, Tensors};
 
 /// The Step1 language model.
-pub(crate) fn llm(sizes: &Llm) -> Tensors {
+pub(super) fn llm(sizes: &Llm) -> Tensors {
     let mut all = Tensors::default();
     let (width, inner) = (sizes.width, sizes.inner);
     let narrow = width / sizes.heads * sizes.groups;
@@ -32,7 +32,7 @@ const VOICE: usize = 192;
 const CODES: usize = 5121;
 
 /// The flow: conformer encoder and diffusion transformer.
-pub(crate) fn flow(sizes: &Flow) -> Tensors {
+pub(super) fn flow(sizes: &Flow) -> Tensors {
     let mut all = Tensors::default();
     let width = sizes.width;
     all.add("input_embedding.embedding.weight", &[CODES, width / 2], 0.0, 1.0);
@@ -97,7 +97,7 @@ fn estimator(all: &mut Tensors, sizes: &Flow) {
 }
 
 /// The HiFT vocoder with weight norm in the new naming.
-pub(crate) fn vocoder(sizes: &Vocoder) -> Tensors {
+pub(super) fn vocoder(sizes: &Vocoder) -> Tensors {
     const HARMONICS: usize = 9;
     const SPECTRUM: usize = 18;
     let mut all = Tensors::default();
@@ -147,7 +147,7 @@ fn resblock(all: &mut Tensors, name: &str, width: usize, kernel: usize) {
 }
 
 /// The streaming Paraformer with its decoder and predictor.
-pub(crate) fn paraformer(sizes: &Paraformer) -> Tensors {
+pub(super) fn paraformer(sizes: &Paraformer) -> Tensors {
     const FEATURES: usize = 560;
     let mut all = Tensors::default();
     let width = sizes.width;
@@ -194,12 +194,12 @@ fn decoder_feed_forward(all: &mut Tensors, layer: &str, sizes: &Paraformer) {
 }
 
 /// The k-means centres of the linguistic tokenizer.
-pub(crate) fn codebook(codes: usize, width: usize) -> Tensor {
+pub(super) fn codebook(codes: usize, width: usize) -> Tensor {
     Tensor { name: "linguistic_tokenizer".into(), shape: vec![codes, width], mean: 0.0, spread: 1.0 }
 }
 
 /// The semantic tokenizer: weights and the nodes that name them.
-pub(crate) fn semantic(sizes: &Semantic) -> (Tensors, Vec<Node>) {
+pub(super) fn semantic(sizes: &Semantic) -> (Tensors, Vec<Node>) {
     const BANDS: usize = 128;
     const CONTEXT: usize = 1500;
     let (mut all, mut nodes) = (Tensors::default(), Vec::new());

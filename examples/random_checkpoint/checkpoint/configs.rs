@@ -1,8 +1,8 @@
 //! The small files beside the weights.
 
-use crate::noise::{Format, stream};
-use crate::sizes::{Flow, Llm, Paraformer, Vocoder};
-use crate::tensors::Tensor;
+use super::noise::{Format, stream};
+use super::sizes::{Flow, Llm, Paraformer, Vocoder};
+use super::tensors::Tensor;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// The number of pieces in a SentencePiece model: its messages in field 1.
-pub(crate) fn pieces(path: &Path) -> Result<usize> {
+pub(super) fn pieces(path: &Path) -> Result<usize> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let (mut at, mut count) = (0, 0);
     while at < bytes.len() {
@@ -38,7 +38,7 @@ fn varint(bytes: &[u8], at: &mut usize) -> Result<usize> {
 }
 
 /// `config.json` of the language model.
-pub(crate) fn llm(sizes: &Llm) -> Result<String> {
+pub(super) fn llm(sizes: &Llm) -> Result<String> {
     let config = json!({
         "architectures": ["Step1ForCausalLM"],
         "model_type": "step1",
@@ -59,7 +59,7 @@ pub(crate) fn llm(sizes: &Llm) -> Result<String> {
 }
 
 /// `cosyvoice.yaml` with the numbers that the networks do not tell.
-pub(crate) fn cosyvoice(flow: &Flow, vocoder: &Vocoder) -> String {
+pub(super) fn cosyvoice(flow: &Flow, vocoder: &Vocoder) -> String {
     let Flow { width, heads, inner, layers, up_layers, .. } = flow;
     let (ratio, depth, dit_heads) = (flow.dit_ratio, flow.dit_layers, flow.dit_heads);
     let (dit_head, dit_width) = (flow.dit_head, flow.dit_width);
@@ -119,7 +119,7 @@ hift: !new:stepvocoder.cosyvoice2.hifigan.generator.HiFTGenerator
 /// `config.yaml` of the Paraformer: the miniature's text with other dimensions.
 ///
 /// With the published dimensions this is the published file byte for byte.
-pub(crate) fn paraformer(miniature: &str, sizes: &Paraformer) -> String {
+pub(super) fn paraformer(miniature: &str, sizes: &Paraformer) -> String {
     let mut section = "";
     let mut text = String::new();
     for line in miniature.split_inclusive('\n') {
@@ -143,7 +143,7 @@ pub(crate) fn paraformer(miniature: &str, sizes: &Paraformer) -> String {
 }
 
 /// `tokens.json`: special pieces around Chinese characters.
-pub(crate) fn tokens(count: usize) -> Result<String> {
+pub(super) fn tokens(count: usize) -> Result<String> {
     let characters = ('\u{4e00}'..).take(count.saturating_sub(4)).map(String::from);
     let special = |text: &str| std::iter::once(text.to_string());
     let all: Vec<String> = special("<blank>")
@@ -156,7 +156,7 @@ pub(crate) fn tokens(count: usize) -> Result<String> {
 }
 
 /// Writes `tensor` as a NumPy array of float32.
-pub(crate) fn npy(path: &Path, tensor: &Tensor, seed: u64) -> Result<()> {
+pub(super) fn npy(path: &Path, tensor: &Tensor, seed: u64) -> Result<()> {
     let dims: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
     let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", dims.join(", "));
     // The data begin at a multiple of 64 bytes, and the header ends with a newline.

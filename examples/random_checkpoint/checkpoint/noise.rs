@@ -1,6 +1,6 @@
 //! Random numbers as bytes, made in blocks on all cores so that a tensor of any size takes little memory.
 
-use crate::tensors::Tensor;
+use super::tensors::Tensor;
 use anyhow::Result;
 use half::bf16;
 use rayon::prelude::*;
@@ -13,14 +13,14 @@ const RUN: usize = 1 << 16;
 
 /// How elements are written.
 #[derive(Clone, Copy)]
-pub(crate) enum Format {
+pub(super) enum Format {
     F32,
     Bf16,
 }
 
 impl Format {
     /// Bytes of one element.
-    pub(crate) fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
@@ -29,7 +29,7 @@ impl Format {
 }
 
 /// Passes the bytes of `tensor` to `write`, block by block; the same seed and name give the same bytes.
-pub(crate) fn stream(
+pub(super) fn stream(
     tensor: &Tensor,
     format: Format,
     seed: u64,
