@@ -1,7 +1,9 @@
 //! One linear map for every kind of stored weight: the type chooses inside how to multiply.
 
+use super::q8::Rows;
 use super::widened;
 use crate::error::{Error, Result};
+use bytes::Bytes;
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{DType, Device, Module, Tensor};
 use serde::{Deserialize, Serialize};
@@ -118,6 +120,8 @@ enum Weight {
     Dense(Tensor),
     /// Half precision on a CPU, `[out, in]`.
     Widened(Tensor),
+    /// `Q8_0` blocks on a CPU.
+    Blocks(Rows),
     Quantised(QMatMul, Arc<QTensor>),
 }
 
@@ -163,11 +167,19 @@ impl Linear {
     /// A map over already quantised rows `[out, in]`.
     pub fn quantised(weight: QTensor) -> candle_core::Result<Self> {
         let dims = weight.shape().dims2()?;
+        if weight.device().is_cpu() && weight.dtype() == GgmlDType::Q8_0 {
+            return Self::blocks(weight.data()?.into_owned().into(), dims);
+        }
         let weight = Arc::new(weight);
         let product = QMatMul::from_arc(weight.clone())?;
         let weight = Weight::Quantised(product, weight);
         let bias = None;
         Ok(Self { weight, bias, dims })
+    }
+
+    /// A map over `(out, in)` weights in `Q8_0` blocks in the CPU's memory, which are multiplied where they lie.
+    pub fn blocks(bytes: Bytes, dims: (usize, usize)) -> candle_core::Result<Self> {
+        Ok(Self { weight: Weight::Blocks(Rows::new(bytes, dims.0, dims.1)?), bias: None, dims })
     }
 
     /// `(out, in)`.
@@ -185,6 +197,10 @@ impl Linear {
         let y = match &self.weight {
             Weight::Dense(w) => flat.to_dtype(w.dtype())?.matmul(&w.t()?)?,
             Weight::Widened(w) => widened::multiply_half(&flat.to_dtype(DType::F32)?, w)?,
+            Weight::Blocks(blocks) => {
+                let flat = flat.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+                Tensor::from_vec(blocks.multiply(&flat), (rows, self.dims.0), x.device())?
+            }
             Weight::Quantised(product, w) => {
                 let flat = flat.to_dtype(DType::F32)?.contiguous()?;
                 if widened::prefers_blocks(w, rows)? {
@@ -209,6 +225,10 @@ impl Linear {
         let indices = |device: &Device| Tensor::from_slice(rows, rows.len(), device);
         let mut selected = match &self.weight {
             Weight::Dense(w) | Weight::Widened(w) => Self::dense(&w.index_select(&indices(w.device())?, 0)?)?,
+            Weight::Blocks(blocks) => {
+                let blocks = blocks.select(rows, Self::ROW_TILE)?;
+                Self { dims: blocks.dims(), weight: Weight::Blocks(blocks), bias: None }
+            }
             Weight::Quantised(_, w) => Self::quantised(select_blocks(w, rows)?)?,
         };
         if let Some(bias) = &self.bias {
@@ -221,7 +241,7 @@ impl Linear {
     /// candle's fast products of quantised rows take this many rows at a time.
     pub const ROW_TILE: usize = 16;
 
-    /// Does now what the first product would do: candle arranges quantised rows for its CPU kernels once, on first use.
+    /// Does now what the first product would do: candle arranges `Q4_K` rows for its CPU kernels once, on first use.
     pub fn prepare(&self) -> candle_core::Result<()> {
         if let Weight::Quantised(product, weight) = &self.weight {
             product.forward(&Tensor::zeros((1, self.dims.1), DType::F32, &weight.device())?)?;

@@ -5,6 +5,7 @@ pub mod attention;
 pub mod conv;
 pub mod linear;
 pub mod norm;
+mod q8;
 pub mod source;
 mod widened;
 

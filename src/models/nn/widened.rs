@@ -1,10 +1,10 @@
 //! Products with narrow weights and f32 activations on a CPU, for the cases in which candle has no fast one.
 //!
 //! candle widens the whole bf16 matrix for every product, rounds the activations to f16 where the weights are f16, and
-//! multiplies quantised rows one activation at a time on a CPU without 8-bit dot products. Here a few activations meet
+//! multiplies quantised rows of odd sizes one activation at a time. Here a few activations meet
 //! the weights while these pass by once, and many go through an f32 matrix product with widened blocks of rows.
 
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{CpuStorage, Device, Result, Storage, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -37,24 +37,20 @@ pub(super) fn multiply_half(x: &Tensor, w: &Tensor) -> Result<Tensor> {
 
 /// Whether the product of `m` activations with `w` on this CPU is faster by widened blocks than by candle's kernels.
 ///
-/// The kernels that take many activations at once need rows in tiles of 16 and columns in blocks of 256; those for
-/// `Q8_0` also need 8-bit dot products of the processor (candle-core, `quantized/repack_x86.rs`, `select`).
+/// The kernels that take many activations at once need rows in tiles of 16 and columns in blocks of 256 (candle-core,
+/// `quantized/repack_x86.rs`, `select`).
 pub(super) fn prefers_blocks(w: &QTensor, m: usize) -> Result<bool> {
     let (n, k) = w.shape().dims2()?;
     let tiled = n.is_multiple_of(16) && k.is_multiple_of(256);
-    let fast = tiled && has_kernel(w.dtype());
-    Ok(m >= MANY && w.device().is_cpu() && !fast)
+    Ok(m >= MANY && w.device().is_cpu() && !(tiled && has_kernel()))
 }
 
-#[cfg(target_arch = "x86_64")]
-fn has_kernel(blocks: GgmlDType) -> bool {
-    let dot_products = is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
-    is_x86_feature_detected!("avx2") && (blocks != GgmlDType::Q8_0 || dot_products)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_kernel(_: GgmlDType) -> bool {
-    cfg!(target_arch = "aarch64")
+fn has_kernel() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = cfg!(target_arch = "aarch64");
+    has
 }
 
 /// `x: [m, k]` f32 times quantised `w: [n, k]` transposed, to `[m, n]` f32; both on the CPU.
@@ -168,6 +164,7 @@ mod tests {
     use super::*;
     use crate::models::nn::noise;
     use candle_core::DType;
+    use candle_core::quantized::GgmlDType;
 
     fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
         (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()

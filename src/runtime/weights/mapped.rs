@@ -1,7 +1,7 @@
 //! Quantised rows that stay in a mapped file: candle multiplies them where they lie.
 
 use bytes::Bytes;
-use candle_core::quantized::k_quants::{self, BlockQ4K, BlockQ8_0};
+use candle_core::quantized::k_quants::{self, BlockQ4K};
 use candle_core::quantized::{GgmlDType, GgmlType, QStorage, QTensor, QuantizedType};
 use candle_core::{CpuStorage, Result};
 use half::{bf16, f16};
@@ -10,7 +10,6 @@ use std::marker::PhantomData;
 /// A tensor over `bytes`, blocks of `blocks` in row-major order.
 pub(super) fn tensor(bytes: Bytes, blocks: GgmlDType, dims: &[usize]) -> Result<QTensor> {
     let storage = match blocks {
-        GgmlDType::Q8_0 => boxed::<BlockQ8_0>(bytes)?,
         GgmlDType::Q4K => boxed::<BlockQ4K>(bytes)?,
         GgmlDType::BF16 => boxed::<bf16>(bytes)?,
         other => candle_core::bail!("{other:?} blocks are not mapped"),
@@ -28,7 +27,6 @@ fn boxed<T: Plain + Send + Sync + 'static>(bytes: Bytes) -> Result<Box<dyn Quant
 
 /// Blocks that are valid whatever their bytes: integers and floats without gaps between them.
 trait Plain: GgmlType {}
-impl Plain for BlockQ8_0 {}
 impl Plain for BlockQ4K {}
 impl Plain for bf16 {}
 
@@ -120,9 +118,7 @@ mod tests {
     #[test]
     fn multiplies_and_looks_up_like_an_owned_tensor() {
         let device = Device::Cpu;
-        for (blocks, rows, columns) in
-            [(GgmlDType::Q8_0, 48, 512), (GgmlDType::Q8_0, 5, 96), (GgmlDType::Q4K, 32, 256)]
-        {
+        for (blocks, rows, columns) in [(GgmlDType::Q4K, 48, 512), (GgmlDType::Q4K, 32, 256)] {
             let weight = noise(1, (rows, columns));
             let owned = QTensor::quantize(&weight, blocks).unwrap();
             let bytes = Bytes::copy_from_slice(&owned.data().unwrap());
@@ -139,10 +135,10 @@ mod tests {
 
     #[test]
     fn refuses_bytes_that_are_not_the_shape() {
-        let bytes = || Bytes::from(vec![0u8; 34 * 4]);
-        assert!(tensor(bytes(), GgmlDType::Q8_0, &[4, 32]).is_ok());
-        assert!(tensor(bytes(), GgmlDType::Q8_0, &[4, 64]).is_err());
-        assert!(tensor(bytes().slice(1..), GgmlDType::Q8_0, &[4, 32]).is_err());
-        assert!(tensor(bytes(), GgmlDType::Q6K, &[4, 32]).is_err());
+        let bytes = || Bytes::from(vec![0u8; 144 * 4]);
+        assert!(tensor(bytes(), GgmlDType::Q4K, &[4, 256]).is_ok());
+        assert!(tensor(bytes(), GgmlDType::Q4K, &[4, 512]).is_err());
+        assert!(tensor(bytes().slice(1..), GgmlDType::Q4K, &[4, 256]).is_err());
+        assert!(tensor(bytes(), GgmlDType::Q6K, &[4, 256]).is_err());
     }
 }

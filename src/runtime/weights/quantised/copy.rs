@@ -272,6 +272,12 @@ impl Source for Quantised {
         let linear = match entry.blocks {
             Blocks::F32 => Linear::dense(&self.dense(entry, &bytes, DType::F32)?),
             Blocks::Bf16 => Linear::dense(&self.dense(entry, &bytes, DType::BF16)?),
+            Blocks::Q8 if self.device.is_cpu() => {
+                let &[outputs, inputs] = entry.dims.as_slice() else {
+                    return Err(Error::internal(format!("`{}` is not a matrix", request.name())));
+                };
+                Linear::blocks(bytes, (outputs, inputs))
+            }
             _ if self.device.is_cpu() => Linear::quantised(mapped::tensor(bytes, blocks, &entry.dims)?),
             _ => {
                 let storage = QStorage::from_data(Cow::Borrowed(&bytes), &self.device, blocks)?;
