@@ -1,6 +1,6 @@
 //! One linear map for every kind of stored weight: the type chooses inside how to multiply.
 
-use super::q8::Rows;
+use super::q8::{self, Rows};
 use super::widened;
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -197,6 +197,11 @@ impl Linear {
         let y = match &self.weight {
             Weight::Dense(w) => flat.to_dtype(w.dtype())?.matmul(&w.t()?)?,
             Weight::Widened(w) => widened::multiply_half(&flat.to_dtype(DType::F32)?, w)?,
+            Weight::Blocks(blocks) if q8::prefers_widening(rows) => {
+                widened::by_blocks(&flat.to_dtype(DType::F32)?, self.dims.0, |start, count| {
+                    Tensor::from_vec(blocks.widened(start, count), (count, columns), &Device::Cpu)
+                })?
+            }
             Weight::Blocks(blocks) => {
                 let flat = flat.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
                 Tensor::from_vec(blocks.multiply(&flat), (rows, self.dims.0), x.device())?

@@ -17,7 +17,8 @@ const FEW: usize = 4;
 const MANY: usize = 32;
 /// Weights widened at a time for dot products: they stay in the first cache.
 const STRIP: usize = 512;
-const LANES: usize = 16;
+/// Partial sums, enough to hide the time that an addition takes.
+const LANES: usize = 64;
 const ROWS_PER_TASK: usize = 32;
 const ROWS_PER_BLOCK: usize = 256;
 
@@ -65,8 +66,12 @@ pub(super) fn multiply_quantised(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     })
 }
 
-/// `widen(start, rows)` gives some rows of the weights as `[rows, k]` f32.
-fn by_blocks(x: &Tensor, n: usize, widen: impl Fn(usize, usize) -> Result<Tensor> + Sync) -> Result<Tensor> {
+/// `x: [m, k]` f32 times `n` rows transposed, to `[m, n]` f32; `widen(start, rows)` gives some rows of the weights as `[rows, k]` f32.
+pub(super) fn by_blocks(
+    x: &Tensor,
+    n: usize,
+    widen: impl Fn(usize, usize) -> Result<Tensor> + Sync,
+) -> Result<Tensor> {
     let starts: Vec<usize> = (0..n).step_by(ROWS_PER_BLOCK).collect();
     let block = |&start: &usize| x.matmul(&widen(start, ROWS_PER_BLOCK.min(n - start))?.t()?);
     let blocks = starts.par_iter().map(block).collect::<Result<Vec<_>>>()?;
@@ -114,14 +119,24 @@ fn product<T: Half>(x: &Tensor, weights: &[T], n: usize) -> Result<Tensor> {
 #[allow(unsafe_code)]
 fn dots<T: Half>(weights: &[T], activations: &[Vec<f32>], products: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+        return unsafe { dots_avx512(weights, activations, products) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         return unsafe { dots_avx2(weights, activations, products) };
     }
     dots_anywhere(weights, activations, products);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx512f,avx512bw,fma")]
+fn dots_avx512<T: Half>(weights: &[T], activations: &[Vec<f32>], products: &mut [f32]) {
+    dots_anywhere(weights, activations, products);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
 fn dots_avx2<T: Half>(weights: &[T], activations: &[Vec<f32>], products: &mut [f32]) {
     dots_anywhere(weights, activations, products);
 }
