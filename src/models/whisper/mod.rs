@@ -65,6 +65,13 @@ impl Whisper {
         Ok(Self { network, tokens })
     }
 
+    /// Whether the checkpoint with these `files` can do what `options` ask; a usage error that says what it cannot.
+    ///
+    /// Needs no weights.
+    pub fn check(files: &Files<'_>, options: &Options) -> Result<()> {
+        Tokens::new(files)?.check(options)
+    }
+
     /// The codes of the languages that the checkpoint knows; none when it only knows English.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.tokens.languages.iter().map(|(code, _)| code.as_str())
