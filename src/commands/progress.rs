@@ -47,6 +47,9 @@ impl Progress {
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            if let Some(bars) = self.printer.bars() {
+                bars.remove(&bar);
+            }
         }
     }
 
@@ -165,7 +168,7 @@ fn clock(seconds: f64) -> String {
     }
 }
 
-/// The bar of several tasks, below that of the current one.
+/// The bar of several tasks, above that of the current one.
 pub struct Batch {
     printer: Printer,
     bar: Option<ProgressBar>,
