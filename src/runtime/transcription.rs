@@ -158,12 +158,14 @@ fn of_paraformer(phrase: paraformer::Phrase, words: bool) -> Segment {
     }
 }
 
-/// Drops space around texts and empty texts, and keeps all times within the recording and in order.
+/// Drops space around texts and empty texts, and keeps all times, in whole milliseconds, within the recording and in order.
 fn tidy(transcript: &mut Transcript) {
+    let milliseconds = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+    transcript.seconds = milliseconds(transcript.seconds);
     let last = transcript.seconds;
     let times = |start: &mut f64, end: &mut f64| {
-        *start = start.clamp(0.0, last);
-        *end = end.clamp(*start, last);
+        *start = milliseconds(*start).clamp(0.0, last);
+        *end = milliseconds(*end).clamp(*start, last);
     };
     for segment in &mut transcript.segments {
         times(&mut segment.start, &mut segment.end);
@@ -176,4 +178,46 @@ fn tidy(transcript: &mut Transcript) {
         words.retain(|word| !word.text.is_empty());
     }
     transcript.segments.retain(|segment| !segment.text.is_empty());
+    if transcript.segments.is_empty() {
+        transcript.language = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript(segments: &[(f64, f64, &str)]) -> Transcript {
+        let segment = |&(start, end, text): &(f64, f64, &str)| Segment {
+            start,
+            end,
+            text: text.into(),
+            confidence: 0.5,
+            no_speech: None,
+            words: Some(vec![Word { start: end, end: start, text: " ".into(), confidence: 0.5 }]),
+        };
+        let mut transcript = Transcript {
+            language: Some("en".into()),
+            seconds: 5.000_01,
+            segments: segments.iter().map(segment).collect(),
+            ..Transcript::default()
+        };
+        tidy(&mut transcript);
+        transcript
+    }
+
+    #[test]
+    fn times_stay_within_the_recording() {
+        let tidied =
+            transcript(&[(0.1 + 0.2, 1.0, " a "), (4.0, 30.0, "b"), (7.0, 6.0, "c"), (5.0, 5.0, " ")]);
+        let found: Vec<_> = tidied.segments.iter().map(|s| (s.start, s.end, s.text.as_str())).collect();
+        assert_eq!(found, [(0.3, 1.0, "a"), (4.0, 5.0, "b"), (5.0, 5.0, "c")]);
+        assert!(tidied.segments.iter().all(|segment| segment.words == Some(vec![])));
+        assert_eq!(tidied.language.as_deref(), Some("en"));
+    }
+
+    #[test]
+    fn nothing_said_has_no_language() {
+        assert_eq!(transcript(&[(0.0, 1.0, " ")]).language, None);
+    }
 }
