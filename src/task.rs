@@ -308,3 +308,25 @@ pub enum Event {
 
 /// Progress and the only cancellation point: breaking stops the task at its next step.
 pub type Watch<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_and_replies_cross_a_socket_unchanged() {
+        let recognition = Recognition { language: Some("zh".into()), words: true, ..Recognition::default() };
+        let task =
+            Task::Transcribe(TranscribeTask { recording: Recording::File("/a.wav".into()), recognition });
+        let text = serde_json::to_string(&task).unwrap();
+        assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+        let words = Some(vec![Word { start: 0.5, end: 0.75, text: "你好".into(), confidence: 0.5 }]);
+        let segment =
+            Segment { start: 0.5, end: 1.0, text: "你好".into(), confidence: 0.5, no_speech: None, words };
+        let transcript = Transcript { seconds: 2.0, segments: vec![segment], ..Transcript::default() };
+        let reply = TranscriptReply { transcript, warning: None, stages: [(Stage::Transcribe, 0.5)].into() };
+        let reply = Reply::Transcript(reply);
+        let text = serde_json::to_string(&reply).unwrap();
+        assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
+    }
+}

@@ -94,11 +94,6 @@ impl Models {
         })
     }
 
-    /// Where the networks run.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// Checks that all files that make speech are there; the error lists every missing one.
     pub fn check_speech(&self) -> Result<()> {
         self.checkpoint()?.require_speech()
@@ -106,13 +101,18 @@ impl Models {
 
     /// Checks that the recogniser is there and can do what is asked, and tells its name; reads no weights.
     pub fn check_recognition(&self, recognition: &Recognition) -> Result<String> {
-        match &recognition.recogniser {
-            Recogniser::Whisper { model } => {
+        let options = || transcription::whisper_options(recognition);
+        match (&recognition.recogniser, self.loaded(&recognition.recogniser)) {
+            (_, Some(Listening::Whisper(whisper, name))) => {
+                whisper.allows(&options())?;
+                Ok(name.clone())
+            }
+            (Recogniser::Whisper { model }, _) => {
                 let folder = self.whisper(model.as_deref())?;
-                folder.check(&transcription::whisper_options(recognition))?;
+                folder.check(&options())?;
                 Ok(folder.name())
             }
-            Recogniser::Paraformer => {
+            (Recogniser::Paraformer, _) => {
                 transcription::check_paraformer(recognition)?;
                 self.checkpoint()?.require_paraformer()?;
                 Ok(PARAFORMER.to_string())
@@ -127,13 +127,14 @@ impl Models {
 
     /// Whether `recogniser` is loaded.
     pub fn can_recognise(&self, recogniser: &Recogniser) -> bool {
-        self.recogniser.as_ref().is_some_and(|loaded| loaded.wanted == *recogniser)
+        self.loaded(recogniser).is_some()
     }
 
     /// What analyses recordings and makes speech, loaded first when it is not; `watch` sees each part and may stop between
     /// two.
     pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
-        let mut parts = Parts { done: 0, total: 7, watch };
+        let total = 3 * usize::from(self.listener.is_none()) + 4 * usize::from(self.speaking.is_none());
+        let mut parts = Parts { done: 0, total, watch };
         let listener = match self.listener.take() {
             Some(listener) => listener,
             None => self.read_listener(&mut parts)?,
@@ -156,6 +157,11 @@ impl Models {
             None => Loaded { wanted: wanted.clone(), listening: self.read_recogniser(wanted)? },
         };
         Ok(&self.recogniser.insert(loaded).listening)
+    }
+
+    fn loaded(&self, wanted: &Recogniser) -> Option<&Listening> {
+        let loaded = self.recogniser.as_ref().filter(|loaded| loaded.wanted == *wanted);
+        loaded.map(|loaded| &loaded.listening)
     }
 
     fn checkpoint(&self) -> Result<Checkpoint> {

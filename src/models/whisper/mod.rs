@@ -72,6 +72,11 @@ impl Whisper {
         Tokens::new(files)?.check(options)
     }
 
+    /// Whether this model can do what `options` ask; see [`Self::check`].
+    pub fn allows(&self, options: &Options) -> Result<()> {
+        self.tokens.check(options)
+    }
+
     /// The codes of the languages that the checkpoint knows; none when it only knows English.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.tokens.languages.iter().map(|(code, _)| code.as_str())
