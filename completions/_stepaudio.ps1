@@ -21,7 +21,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'stepaudio' {
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
             [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
+            [CompletionResult]::new('transcribe', 'transcribe', [CompletionResultType]::ParameterValue, 'Write down what recordings say: text, subtitles, tables or JSON')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -44,16 +45,19 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
         }
         'stepaudio;clone' {
             [CompletionResult]::new('--voice', '--voice', [CompletionResultType]::ParameterName, 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin')
-            [CompletionResult]::new('--voice-text', '--voice-text', [CompletionResultType]::ParameterName, 'What the recording says')
+            [CompletionResult]::new('--voice-text', '--voice-text', [CompletionResultType]::ParameterName, 'What the recording says; transcribed when not given')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--asr', '--asr', [CompletionResultType]::ParameterName, 'Who transcribes [default: whisper]')
+            [CompletionResult]::new('--asr-model', '--asr-model', [CompletionResultType]::ParameterName, 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]')
+            [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Code of the spoken language, such as en or zh; found by the model when not given')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Format of the result when the name does not tell it [default for -: wav]')
             [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
             [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
             [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
             [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
@@ -73,18 +77,21 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--style', '--style', [CompletionResultType]::ParameterName, 'Speak in this style; `remove` takes any style away')
             [CompletionResult]::new('--speed', '--speed', [CompletionResultType]::ParameterName, 'Speak faster or slower')
             [CompletionResult]::new('--paralinguistic', '--paralinguistic', [CompletionResultType]::ParameterName, 'Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]')
-            [CompletionResult]::new('--text', '--text', [CompletionResultType]::ParameterName, 'What the recording says')
+            [CompletionResult]::new('--text', '--text', [CompletionResultType]::ParameterName, 'What the recording says; transcribed when an edit needs it and it is not given')
             [CompletionResult]::new('--repeat', '--repeat', [CompletionResultType]::ParameterName, 'Apply all edits this often; the effect grows each time')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
             [CompletionResult]::new('--out-dir', '--out-dir', [CompletionResultType]::ParameterName, 'Folder for the results of several recordings, each named like its recording')
+            [CompletionResult]::new('--asr', '--asr', [CompletionResultType]::ParameterName, 'Who transcribes [default: whisper]')
+            [CompletionResult]::new('--asr-model', '--asr-model', [CompletionResultType]::ParameterName, 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]')
+            [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Code of the spoken language, such as en or zh; found by the model when not given')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Format of the result when the name does not tell it [default for -: wav]')
             [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
             [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
             [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
             [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
@@ -102,10 +109,42 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'stepaudio;transcribe' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'How to write the transcript [default: the ending of `-o`, else txt]')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write the transcript [default: the ending of `-o`, else txt]')
+            [CompletionResult]::new('--timestamps', '--timestamps', [CompletionResultType]::ParameterName, 'What gets a time: whole segments or each word')
+            [CompletionResult]::new('--task', '--task', [CompletionResultType]::ParameterName, 'Write what is said in its language, or in English')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File of the result, or the folder for the results of several recordings [default: stdout]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File of the result, or the folder for the results of several recordings [default: stdout]')
+            [CompletionResult]::new('--asr', '--asr', [CompletionResultType]::ParameterName, 'Who transcribes [default: whisper]')
+            [CompletionResult]::new('--asr-model', '--asr-model', [CompletionResultType]::ParameterName, 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]')
+            [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Code of the spoken language, such as en or zh; found by the model when not given')
+            [CompletionResult]::new('--initial-prompt', '--initial-prompt', [CompletionResultType]::ParameterName, 'Names and words that may occur, or the text before the recording')
+            [CompletionResult]::new('--beams', '--beams', [CompletionResultType]::ParameterName, 'Texts that Whisper writes side by side before it keeps the best; slower, sometimes better')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Look into the folders below folders')
+            [CompletionResult]::new('--recursive', '--recursive', [CompletionResultType]::ParameterName, 'Look into the folders below folders')
+            [CompletionResult]::new('--skip-existing', '--skip-existing', [CompletionResultType]::ParameterName, 'Leave out recordings whose result exists')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace results that exist')
+            [CompletionResult]::new('--no-fallback', '--no-fallback', [CompletionResultType]::ParameterName, 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely')
+            [CompletionResult]::new('--carry', '--carry', [CompletionResultType]::ParameterName, 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'stepaudio;doctor' {
             [CompletionResult]::new('--golden', '--golden', [CompletionResultType]::ParameterName, 'Folder of golden data to compare with, on the checkpoint in `--models`')
             [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Only this stage of the golden data')
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
@@ -120,7 +159,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             break
         }
         'stepaudio;completions' {
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
@@ -137,6 +176,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
         'stepaudio;help' {
             [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
             [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
+            [CompletionResult]::new('transcribe', 'transcribe', [CompletionResultType]::ParameterValue, 'Write down what recordings say: text, subtitles, tables or JSON')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -146,6 +186,9 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             break
         }
         'stepaudio;help;edit' {
+            break
+        }
+        'stepaudio;help;transcribe' {
             break
         }
         'stepaudio;help;doctor' {

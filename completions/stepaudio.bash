@@ -31,6 +31,9 @@ _stepaudio() {
             stepaudio,help)
                 cmd="stepaudio__subcmd__help"
                 ;;
+            stepaudio,transcribe)
+                cmd="stepaudio__subcmd__transcribe"
+                ;;
             stepaudio__subcmd__help,clone)
                 cmd="stepaudio__subcmd__help__subcmd__clone"
                 ;;
@@ -46,6 +49,9 @@ _stepaudio() {
             stepaudio__subcmd__help,help)
                 cmd="stepaudio__subcmd__help__subcmd__help"
                 ;;
+            stepaudio__subcmd__help,transcribe)
+                cmd="stepaudio__subcmd__help__subcmd__transcribe"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +59,7 @@ _stepaudio() {
 
     case "${cmd}" in
         stepaudio)
-            opts="-q -v -h -V --models --device --dtype --seed --json --quiet --verbose --color --help --version clone edit doctor completions help"
+            opts="-q -v -h -V --models --device --dtype --seed --json --quiet --verbose --color --help --version clone edit transcribe doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -87,7 +93,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__clone)
-            opts="-o -q -v -h --voice --voice-text --output --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --voice --voice-text --output --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -140,6 +146,21 @@ _stepaudio() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --asr)
+                    COMPREPLY=($(compgen -W "whisper paraformer" -- "${cur}"))
+                    return 0
+                    ;;
+                --asr-model)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --language)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --format)
@@ -273,7 +294,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__edit)
-            opts="-o -q -v -h --emotion --style --speed --paralinguistic --denoise --vad --text --repeat --keep-steps --output --out-dir --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --emotion --style --speed --paralinguistic --denoise --vad --text --repeat --keep-steps --output --out-dir --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +361,21 @@ _stepaudio() {
                     fi
                     return 0
                     ;;
+                --asr)
+                    COMPREPLY=($(compgen -W "whisper paraformer" -- "${cur}"))
+                    return 0
+                    ;;
+                --asr-model)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --language)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "wav flac pcm" -- "${cur}"))
                     return 0
@@ -392,7 +428,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__help)
-            opts="clone edit doctor completions help"
+            opts="clone edit transcribe doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -468,6 +504,101 @@ _stepaudio() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__transcribe)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__transcribe)
+            opts="-r -f -o -q -v -h --recursive --format --timestamps --task --output --skip-existing --force --asr --asr-model --language --initial-prompt --beams --no-fallback --carry --models --device --dtype --seed --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "txt srt vtt json tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -W "txt srt vtt json tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --timestamps)
+                    COMPREPLY=($(compgen -W "segment word" -- "${cur}"))
+                    return 0
+                    ;;
+                --task)
+                    COMPREPLY=($(compgen -W "transcribe translate" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --asr)
+                    COMPREPLY=($(compgen -W "whisper paraformer" -- "${cur}"))
+                    return 0
+                    ;;
+                --asr-model)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --language)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --initial-prompt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --beams)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -24,7 +24,7 @@ function __fish_stepaudio_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c stepaudio -n "__fish_stepaudio_needs_command" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`' -r -F
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
@@ -38,12 +38,17 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -s h -l help -d 'Print
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -s V -l version -d 'Print version'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "clone" -d 'Say new words in the voice of a recording'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice -d 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text -d 'What the recording says' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text -d 'What the recording says; transcribed when not given' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s o -l output -d 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr -d 'Who transcribes [default: whisper]' -r -f -a "whisper\t'A Whisper model: about a hundred languages'
+paraformer\t'The Paraformer of Step-Audio-Tokenizer: Mandarin, Cantonese and English, no further download'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr-model -d 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]' -r -f -a "(__fish_complete_directories)"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l language -d 'Code of the spoken language, such as en or zh; found by the model when not given' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l format -d 'Format of the result when the name does not tell it [default for -: wav]' -r -f -a "wav\t'RIFF WAVE, 16-bit PCM'
 flac\t'FLAC, 16 bit'
 pcm\t'Bare little-endian 16-bit samples'"
@@ -53,7 +58,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l max-length
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l layout -d 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)' -r -f -a "chat\t''
 legacy\t''"
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
@@ -118,10 +123,14 @@ slower\t''
 more faster\t''
 more slower\t''"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l paralinguistic -d 'Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l text -d 'What the recording says' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l text -d 'What the recording says; transcribed when an edit needs it and it is not given' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l repeat -d 'Apply all edits this often; the effect grows each time' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s o -l output -d 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l out-dir -d 'Folder for the results of several recordings, each named like its recording' -r -f -a "(__fish_complete_directories)"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l asr -d 'Who transcribes [default: whisper]' -r -f -a "whisper\t'A Whisper model: about a hundred languages'
+paraformer\t'The Paraformer of Step-Audio-Tokenizer: Mandarin, Cantonese and English, no further download'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l asr-model -d 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]' -r -f -a "(__fish_complete_directories)"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l language -d 'Code of the spoken language, such as en or zh; found by the model when not given' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l format -d 'Format of the result when the name does not tell it [default for -: wav]' -r -f -a "wav\t'RIFF WAVE, 16-bit PCM'
 flac\t'FLAC, 16 bit'
 pcm\t'Bare little-endian 16-bit samples'"
@@ -131,7 +140,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l max-length 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l layout -d 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)' -r -f -a "chat\t''
 legacy\t''"
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
@@ -146,9 +155,41 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l json -d 'Pr
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s f -l format -d 'How to write the transcript [default: the ending of `-o`, else txt]' -r -f -a "txt\t'The words, one line for each segment'
+srt\t'SubRip subtitles'
+vtt\t'WebVTT subtitles'
+json\t'Everything that is known: segments, language, confidence, duration, model'
+tsv\t'A table of start and end in milliseconds and text, parted by tabs'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l timestamps -d 'What gets a time: whole segments or each word' -r -f -a "segment\t''
+word\t''"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l task -d 'Write what is said in its language, or in English' -r -f -a "transcribe\t''
+translate\t''"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s o -l output -d 'File of the result, or the folder for the results of several recordings [default: stdout]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l asr -d 'Who transcribes [default: whisper]' -r -f -a "whisper\t'A Whisper model: about a hundred languages'
+paraformer\t'The Paraformer of Step-Audio-Tokenizer: Mandarin, Cantonese and English, no further download'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l asr-model -d 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]' -r -f -a "(__fish_complete_directories)"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l language -d 'Code of the spoken language, such as en or zh; found by the model when not given' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l initial-prompt -d 'Names and words that may occur, or the text before the recording' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l beams -d 'Texts that Whisper writes side by side before it keeps the best; slower, sometimes better' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s r -l recursive -d 'Look into the folders below folders'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l skip-existing -d 'Leave out recordings whose result exists'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l force -d 'Replace results that exist'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l no-fallback -d 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l carry -d 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l golden -d 'Folder of golden data to compare with, on the checkpoint in `--models`' -r -f -a "(__fish_complete_directories)"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l stage -d 'Only this stage of the golden data' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
@@ -159,7 +200,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l json -d '
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
@@ -170,8 +211,9 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l json
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,4 +1,8 @@
-//! What can be asked of the engine: plain data, samples not paths.
+//! What can be asked of the engine: plain data, samples not paths but for recordings of any length.
+
+mod transcript;
+
+pub use transcript::{Segment, Transcript, Word};
 
 use crate::audio::Audio;
 use crate::models::llm::edits::Edit;
@@ -6,6 +10,7 @@ use crate::models::llm::prompt::Layout;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 /// One request to the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,16 +19,8 @@ pub enum Task {
     Clone(CloneTask),
     /// A recording spoken in another way.
     Edit(EditTask),
-}
-
-impl Task {
-    /// How the task generates speech.
-    pub fn speech(&self) -> &SpeechOptions {
-        match self {
-            Self::Clone(task) => &task.speech,
-            Self::Edit(task) => &task.speech,
-        }
-    }
+    /// What a recording says.
+    Transcribe(TranscribeTask),
 }
 
 /// Says `text` in the voice of `reference`.
@@ -32,7 +29,7 @@ pub struct CloneTask {
     /// The recording whose voice is taken.
     pub reference: Audio,
     /// What the recording says.
-    pub transcript: String,
+    pub transcript: Said,
     /// What to say.
     pub text: String,
     /// How to generate.
@@ -44,8 +41,8 @@ pub struct CloneTask {
 pub struct EditTask {
     /// The recording to change.
     pub recording: Audio,
-    /// What the recording says; empty when no edit needs it.
-    pub transcript: String,
+    /// What the recording says; an empty text when no edit needs it.
+    pub transcript: Said,
     /// The edits in their order.
     pub edits: Vec<Edit>,
     /// How often the whole chain is applied.
@@ -61,6 +58,86 @@ impl EditTask {
     pub fn steps(&self) -> impl Iterator<Item = &Edit> {
         (0..self.repeat).flat_map(|_| &self.edits)
     }
+}
+
+/// What a recording says, as far as the user knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Said {
+    /// This.
+    Text(String),
+    /// Unknown: the task transcribes the recording first.
+    Unknown(Recognition),
+}
+
+/// Writes down what `recording` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TranscribeTask {
+    /// The recording.
+    pub recording: Recording,
+    /// How to listen.
+    pub recognition: Recognition,
+}
+
+/// Where the sound comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Recording {
+    /// A short recording.
+    Samples(Audio),
+    /// A sound file, by its absolute path. It is decoded while it is heard: hours of sound take no more memory than
+    /// seconds, which samples in a task would.
+    File(PathBuf),
+}
+
+/// How a recording is transcribed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recognition {
+    /// Who listens.
+    pub recogniser: Recogniser,
+    /// The code of the language (`en`); found by the model when not given.
+    pub language: Option<String>,
+    /// Whether to write English, whatever is spoken.
+    pub translate: bool,
+    /// Whether to time each word.
+    pub words: bool,
+    /// Names and words that may occur, or the text before.
+    pub prompt: Option<String>,
+    /// Whether each window is told the text before it.
+    pub carry: bool,
+    /// Texts written side by side; one is greedy.
+    pub beams: usize,
+    /// Whether a text that repeats itself or is unlikely is written again at rising temperatures.
+    pub fallback: bool,
+    /// Seed of the draws above temperature 0.
+    pub seed: u64,
+}
+
+impl Default for Recognition {
+    /// The settings of openai/whisper, but without `carry`: one bad text then cannot spoil all that follow.
+    fn default() -> Self {
+        Self {
+            recogniser: Recogniser::Whisper { model: None },
+            language: None,
+            translate: false,
+            words: false,
+            prompt: None,
+            carry: false,
+            beams: 1,
+            fallback: true,
+            seed: 0,
+        }
+    }
+}
+
+/// A model that transcribes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recogniser {
+    /// A Whisper model.
+    Whisper {
+        /// Its name (`large-v3-turbo`) or absolute folder; the best one that is there when not given.
+        model: Option<String>,
+    },
+    /// The Paraformer of the tokenizer's folder: Mandarin, Cantonese and English.
+    Paraformer,
 }
 
 /// How audio ids are drawn and turned into sound.
@@ -99,9 +176,31 @@ impl Default for SpeechOptions {
 
 /// The answer to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reply {
+pub enum Reply {
+    /// To a task that makes speech.
+    Speech(SpeechReply),
+    /// To [`Task::Transcribe`].
+    Transcript(TranscriptReply),
+}
+
+/// What a recording says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TranscriptReply {
+    /// The words.
+    pub transcript: Transcript,
+    /// What is wrong with the recording although it could be read, such as a missing end.
+    pub warning: Option<String>,
+    /// Seconds spent in each stage.
+    pub stages: BTreeMap<Stage, f64>,
+}
+
+/// Speech.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpeechReply {
     /// The sound made; empty when it already left in [`Event::Samples`].
     pub audio: Audio,
+    /// What the recording was heard to say, when the task did not tell it.
+    pub transcript: Option<String>,
     /// Facts about each generation that was kept: one, or one for each edit.
     pub steps: Vec<SpeechReport>,
     /// Seconds spent in each stage, over all steps and retries.
@@ -151,6 +250,8 @@ pub enum Stage {
     Load,
     /// The language model's weights are quantised, once for all starts.
     Quantise,
+    /// A recording is transcribed; its units are seconds of sound.
+    Transcribe,
     /// The reference recording is analysed.
     Voice,
     /// The language model reads its prompt and writes audio ids.
@@ -195,6 +296,8 @@ pub enum Event {
         /// The result.
         audio: Audio,
     },
+    /// What the recording says, when the task did not tell it.
+    Transcript(String),
     /// The next piece of the result.
     Samples(Audio),
     /// Nothing new; the listener may stop the task.
@@ -205,3 +308,25 @@ pub enum Event {
 
 /// Progress and the only cancellation point: breaking stops the task at its next step.
 pub type Watch<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_and_replies_cross_a_socket_unchanged() {
+        let recognition = Recognition { language: Some("zh".into()), words: true, ..Recognition::default() };
+        let task =
+            Task::Transcribe(TranscribeTask { recording: Recording::File("/a.wav".into()), recognition });
+        let text = serde_json::to_string(&task).unwrap();
+        assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+        let words = Some(vec![Word { start: 0.5, end: 0.75, text: "你好".into(), confidence: 0.5 }]);
+        let segment =
+            Segment { start: 0.5, end: 1.0, text: "你好".into(), confidence: 0.5, no_speech: None, words };
+        let transcript = Transcript { seconds: 2.0, segments: vec![segment], ..Transcript::default() };
+        let reply = TranscriptReply { transcript, warning: None, stages: [(Stage::Transcribe, 0.5)].into() };
+        let reply = Reply::Transcript(reply);
+        let text = serde_json::to_string(&reply).unwrap();
+        assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
+    }
+}

@@ -4,6 +4,10 @@
 //! Floats stay as they are, also beyond 1. MP3 and Vorbis lose the delay and padding of their encoders where the file
 //! tells them; AAC keeps them. A damaged or truncated file gives what can be decoded, with a warning.
 
+mod blocks;
+
+pub use blocks::Blocks;
+
 use super::Audio;
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -70,12 +74,16 @@ impl Clip {
 /// Unreadable files, unknown formats, files without sound and samples that are not finite are input errors.
 pub fn open(path: &Path) -> Result<Clip> {
     let name = format!("`{}`", path.display());
+    decode(source(path, &name)?, &name)
+}
+
+fn source(path: &Path, name: &str) -> Result<Box<dyn MediaSource>> {
     let file = File::open(path).map_err(|e| Error::input(format!("cannot open {name}")).cause(e))?;
     let kind = file.metadata().map_err(|e| Error::input(format!("cannot open {name}")).cause(e))?;
     if kind.is_dir() {
         return Err(Error::input(format!("{name} is a folder, not a sound file")));
     }
-    if kind.is_file() { decode(Box::new(file), &name) } else { decode(buffer(file, &name)?, &name) }
+    if kind.is_file() { Ok(Box::new(file)) } else { buffer(file, name) }
 }
 
 /// Reads a sound file that is already in memory; see [`open`].
@@ -101,9 +109,13 @@ fn buffer(pipe: impl Read, name: &str) -> Result<Box<dyn MediaSource>> {
     Ok(Box::new(Cursor::new(bytes)))
 }
 
-/// Damaged headers make some decoders panic (symphonia 0.6.1 on 32770 WAV channels); this must not end the program.
 fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Clip> {
-    catch_unwind(AssertUnwindSafe(|| Reader::new(source)?.read_all()))
+    guarded(name, || Reader::new(source)?.read_all())
+}
+
+/// Damaged headers make some decoders panic (symphonia 0.6.1 on 32770 WAV channels); this must not end the program.
+fn guarded<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::input("the decoder stumbled over damaged data")))
         .map_err(|error| {
             let convert = format!("{FORMATS}; convert other files with `ffmpeg -i INPUT output.wav`");
@@ -138,25 +150,27 @@ impl Reader {
 
     fn read_all(mut self) -> Result<Clip> {
         let mut taken = Taken::default();
+        let fault = self.fill(&mut taken, usize::MAX).err();
+        taken.into_clip(self.promised, fault)
+    }
+
+    /// Decodes until `taken` holds `most` samples per channel; false when the sound ended before.
+    fn fill(&mut self, taken: &mut Taken, most: usize) -> Result<bool> {
         let mut planes = Vec::new();
-        let fault = loop {
-            let packet = match self.packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            };
+        while taken.frames() < most {
+            let Some(packet) = self.packet()? else { return Ok(false) };
             match self.decoder.decode(&packet) {
                 Ok(buffer) => {
                     buffer.copy_to_vecs_planar(&mut planes);
                     if !taken.append(buffer.spec().rate(), &planes) {
-                        break Some(Error::input("rate or number of channels change"));
+                        return Err(Error::input("rate or number of channels change"));
                     }
                 }
                 Err(Fault::DecodeError(_) | Fault::IoError(_)) => taken.damaged += 1,
-                Err(fault) => break Some(Error::input(reason(&fault))),
+                Err(fault) => return Err(Error::input(reason(&fault))),
             }
-        };
-        taken.into_clip(self.promised, fault)
+        }
+        Ok(true)
     }
 
     /// The next packet of the chosen track; a chained stream goes on with its next part.
@@ -225,16 +239,27 @@ fn promised(format: &dyn FormatReader, track: &Track, parameters: &AudioCodecPar
     (bytes < UNKNOWN_BYTES).then_some(frames)
 }
 
+fn no_samples() -> Error {
+    Error::input("it holds no samples").hint("the recording is empty or cut off")
+}
+
 /// What has been decoded so far.
 #[derive(Default)]
 struct Taken {
     channels: Vec<Vec<f32>>,
     sample_rate: u32,
+    /// Samples per channel that were decoded before those in `channels` and are given away.
+    before: u64,
     /// Packets that could not be decoded.
     damaged: usize,
 }
 
 impl Taken {
+    /// Samples per channel that are held.
+    fn frames(&self) -> usize {
+        self.channels.first().map_or(0, Vec::len)
+    }
+
     /// Adds a packet; false when it does not go with what is there.
     fn append(&mut self, sample_rate: u32, planes: &[Vec<f32>]) -> bool {
         if self.channels.is_empty() {
@@ -251,29 +276,29 @@ impl Taken {
     }
 
     fn into_clip(self, promised: Option<u64>, fault: Option<Error>) -> Result<Clip> {
-        let frames = self.channels.first().map_or(0, Vec::len);
-        if frames == 0 {
-            let none = || Error::input("it holds no samples").hint("the recording is empty or cut off");
-            return Err(fault.unwrap_or_else(none));
+        if self.frames() == 0 {
+            return Err(fault.unwrap_or_else(no_samples));
         }
-        if !SAMPLE_RATES.contains(&self.sample_rate) {
-            let message = format!("its sample rate of {} Hz is impossible", self.sample_rate);
-            return Err(Error::input(message));
-        }
-        self.check_finite()?;
+        self.check()?;
         Ok(Clip {
-            warning: self.warning(frames as u64, promised, fault),
+            warning: self.warning(self.frames() as u64, promised, fault.as_ref()),
             channels: self.channels,
             sample_rate: self.sample_rate,
         })
     }
 
-    fn check_finite(&self) -> Result<()> {
+    /// Checks the rate and that all samples are finite.
+    fn check(&self) -> Result<()> {
+        if !SAMPLE_RATES.contains(&self.sample_rate) {
+            let message = format!("its sample rate of {} Hz is impossible", self.sample_rate);
+            return Err(Error::input(message));
+        }
         for (channel, samples) in self.channels.iter().enumerate() {
             if let Some(at) = samples.iter().position(|x| !x.is_finite()) {
-                let seconds = at as f64 / f64::from(self.sample_rate);
+                let place = self.before + at as u64;
+                let seconds = place as f64 / f64::from(self.sample_rate);
                 let message = format!(
-                    "sample {at} ({seconds:.3} s) of channel {} is {}, not a finite number",
+                    "sample {place} ({seconds:.3} s) of channel {} is {}, not a finite number",
                     channel + 1,
                     samples[at]
                 );
@@ -283,7 +308,8 @@ impl Taken {
         Ok(())
     }
 
-    fn warning(&self, frames: u64, promised: Option<u64>, fault: Option<Error>) -> Option<String> {
+    /// What is wrong with a file of which `frames` samples per channel could be read.
+    fn warning(&self, frames: u64, promised: Option<u64>, fault: Option<&Error>) -> Option<String> {
         let seconds = |frames: u64| frames as f64 / f64::from(self.sample_rate);
         // Less than 50 ms is what containers get wrong about delay and padding.
         let short = promised.filter(|&promised| seconds(promised.saturating_sub(frames)) > 0.05);

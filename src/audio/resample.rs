@@ -1,5 +1,9 @@
 //! Band-limited resampling with a Hann-windowed sinc, equal to torchaudio's `sinc_interp_hann`.
 
+mod streaming;
+
+pub use streaming::Resampler;
+
 use rayon::prelude::*;
 
 /// Zero crossings on each side, and the pass band as a share of the lower half rate.

@@ -1,8 +1,9 @@
 //! `stepaudio clone`: new words in the voice of a recording.
 
+use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver};
 use super::{Context, input};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::models::llm::edits::check_tags;
 use crate::runtime::Session;
 use crate::task::{CloneTask, Task};
@@ -21,12 +22,14 @@ pub struct Args {
     /// Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     voice: PathBuf,
-    /// What the recording says
+    /// What the recording says; transcribed when not given
     #[arg(long, value_name = "TEXT")]
     voice_text: Option<String>,
     /// Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: PathBuf,
+    #[command(flatten)]
+    recognition: RecogniserArgs,
     #[command(flatten)]
     speech: SpeechArgs,
 }
@@ -37,8 +40,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.text == "-" && args.voice == Path::new("-") {
         return Err(Error::usage("the text and the voice cannot both come from stdin").into());
     }
-    let transcript = transcript(args)?;
+    let transcript = args.recognition.said(args.voice_text.as_deref(), "`--voice-text`", context)?;
     let mut session = Session::open(&context.settings.engine())?;
+    session.check_speech()?;
+    check(&session, &transcript, context)?;
     let text = input::text(&args.text, "the text to say")?;
     check_tags(&text)?;
     let reference = input::recording(&args.voice, &context.printer)?;
@@ -46,12 +51,4 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let task = Task::Clone(CloneTask { reference, transcript, text, speech });
     deliver(&mut session, &task, &output, args.speech.force, context)?;
     Ok(())
-}
-
-fn transcript(args: &Args) -> Result<String> {
-    match &args.voice_text {
-        Some(text) => input::text(text, "`--voice-text`"),
-        None => Err(Error::usage("`--voice-text` is missing: the model needs to know what the recording says")
-            .hint("give its words with `--voice-text \"…\"`; a later version will transcribe the recording by itself")),
-    }
 }

@@ -2,12 +2,13 @@
 
 use super::edit_flags::EditFlags;
 use super::output::{AudioFormat, Output};
+use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver, step_path};
 use super::{Context, input};
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::runtime::Session;
-use crate::task::{EditTask, Task};
+use crate::task::{EditTask, Said, Task};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub struct Args {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     edits: EditFlags,
-    /// What the recording says
+    /// What the recording says; transcribed when an edit needs it and it is not given
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// Apply all edits this often; the effect grows each time
@@ -39,6 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "output")]
     out_dir: Option<PathBuf>,
     #[command(flatten)]
+    recognition: RecogniserArgs,
+    #[command(flatten)]
     speech: SpeechArgs,
 }
 
@@ -46,8 +49,10 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let edits = args.edits.edits()?;
     let jobs = args.jobs(&edits, context)?;
-    let transcript = args.transcript(&edits)?;
+    let transcript = args.transcript(&edits, context)?;
     let mut session = Session::open(&context.settings.engine())?;
+    session.check_speech()?;
+    check(&session, &transcript, context)?;
     let mut failed = 0;
     for (number, job) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
@@ -131,31 +136,25 @@ impl Args {
         }
     }
 
-    fn transcript(&self, edits: &[Edit]) -> Result<String> {
-        match (&self.text, edits.iter().find(|edit| edit.needs_transcript())) {
-            (Some(text), _) => input::text(text, "`--text`"),
-            (None, None) => Ok(String::new()),
-            (None, Some(edit)) => Err(Error::usage(format!(
-                "`--text` is missing: `--{}` needs to know what the recording says",
-                edit.kind()
-            ))
-            .hint(
-                "give its words with `--text \"…\"`; a later version will transcribe the recording by itself",
-            )),
+    /// Edits that need no transcript get an empty one.
+    fn transcript(&self, edits: &[Edit], context: &Context) -> Result<Said> {
+        if self.text.is_none() && !edits.iter().any(Edit::needs_transcript) {
+            return Ok(Said::Text(String::new()));
         }
+        self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
 
     fn one(
         &self,
         job: &Job<'_>,
         edits: &[Edit],
-        transcript: &str,
+        transcript: &Said,
         session: &mut Session,
         context: &Context,
     ) -> Result<()> {
         let task = Task::Edit(EditTask {
             recording: input::recording(job.input, &context.printer)?,
-            transcript: transcript.to_string(),
+            transcript: transcript.clone(),
             edits: edits.to_vec(),
             repeat: self.repeat.into(),
             keep_steps: self.keep_steps,

@@ -4,7 +4,8 @@ use super::printer::Printer;
 use crate::audio::{Audio, decode};
 use crate::error::{Error, Result};
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Longest text in bytes; the model reads a few thousand characters at most.
 const MAX_TEXT: u64 = 1 << 20;
@@ -16,6 +17,20 @@ pub fn recording(path: &Path, printer: &Printer) -> Result<Audio> {
         printer.warning(&format!("`{}`: {warning}", path.display()));
     }
     Ok(clip.mono())
+}
+
+/// A recording of any length as a file that stays where it is: the absolute path, and for stdin (`-`) a temporary copy
+/// that vanishes when dropped.
+pub fn recording_file(path: &Path) -> Result<(PathBuf, Option<NamedTempFile>)> {
+    if path != Path::new("-") {
+        // Not canonical: the name behind `/dev/fd/3` cannot be opened.
+        let fail = |error| Error::input(format!("cannot open `{}`", path.display())).cause(error);
+        return Ok((std::path::absolute(path).map_err(fail)?, None));
+    }
+    let fail = |error: io::Error| Error::input("cannot keep what stdin gives").cause(error);
+    let mut copy = tempfile::Builder::new().prefix("stdin-").tempfile().map_err(fail)?;
+    io::copy(&mut stdin()?, &mut copy).map_err(fail)?;
+    Ok((copy.path().to_path_buf(), Some(copy)))
 }
 
 /// A text argument: itself, or stdin when it is `-`; never empty.

@@ -9,8 +9,13 @@ mod input;
 mod interrupt;
 mod output;
 mod printer;
+mod progress;
+mod recognition;
+mod recordings;
 mod settings;
 mod speech;
+mod subtitles;
+mod transcribe;
 
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
@@ -23,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Clone voices and edit speech with Step-Audio-EditX
+/// Clone voices, edit speech and transcribe with Step-Audio-EditX
 ///
 /// Results go to files, or to stdout with `-o -`; everything else that is said goes to stderr.
 #[derive(Debug, Parser)]
@@ -53,6 +58,7 @@ Exit codes:
 enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
+    Transcribe(transcribe::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
 }
@@ -61,7 +67,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`
+    /// Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models
     #[arg(long, global = true, value_name = "DIR", env = "STEPAUDIO_MODELS", hide_env_values = true)]
     models: Option<PathBuf>,
     /// Where to run: `auto`, `cpu`, `cuda` or `cuda:N`
@@ -129,6 +135,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
+        Command::Transcribe(args) => transcribe::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) => Ok(()),
     }

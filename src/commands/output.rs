@@ -55,7 +55,8 @@ fn format_of(path: &Path) -> Result<AudioFormat> {
     }
 }
 
-fn check_writable(path: &Path, force: bool) -> Result<()> {
+/// Checks, before the work starts, that `path` can be written.
+pub fn check_writable(path: &Path, force: bool) -> Result<()> {
     if path.is_dir() {
         return Err(Error::usage(format!("`{}` is a folder", path.display())).hint("name a file in it"));
     }

@@ -1,16 +1,13 @@
 //! The only code that writes to the terminal: data to stdout, talk and progress to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unused_self)] // Methods of the printer even where they keep no state.
 
+use super::progress::{Batch, Progress};
 use crate::error::Error;
-use crate::models::llm::edits::Edit;
-use crate::task::{Event, Stage};
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -32,6 +29,8 @@ pub struct Printer {
     verbose: bool,
     color: bool,
     terminal: bool,
+    /// Every bar that is drawn, so that talk can stand above them.
+    bars: MultiProgress,
 }
 
 impl Printer {
@@ -43,7 +42,8 @@ impl Printer {
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self { json, quiet, verbose, color, terminal }
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+        Self { json, quiet, verbose, color, terminal, bars }
     }
 
     /// Whether results are wanted as JSON.
@@ -51,10 +51,22 @@ impl Printer {
         self.json
     }
 
+    /// Whether nothing but warnings and errors is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Where bars are drawn; `None` where nobody would see them.
+    pub fn bars(&self) -> Option<&MultiProgress> {
+        (self.terminal && !self.quiet).then_some(&self.bars)
+    }
+
     /// Writes a line of data to stdout. A reader that went away is not an error.
     pub fn data(&self, line: &str) {
-        let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        self.bars.suspend(|| {
+            let mut out = io::stdout().lock();
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        });
     }
 
     /// Writes a result: one JSON object with `--json`, else `text` to stderr.
@@ -98,13 +110,12 @@ impl Printer {
 
     /// A view of one task's progress.
     pub fn progress(&self) -> Progress {
-        Progress {
-            printer: self.clone(),
-            bar: None,
-            stage: None,
-            named: BTreeSet::new(),
-            told: Instant::now(),
-        }
+        Progress::new(self)
+    }
+
+    /// A view of the progress of `total` tasks.
+    pub fn batch(&self, total: usize) -> Batch {
+        Batch::new(self, total)
     }
 
     /// Colours `text` when colours are on.
@@ -116,141 +127,11 @@ impl Printer {
         format!("{style}{text}{style:#}")
     }
 
-    fn talk(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
-    }
-}
-
-/// Draws the stages of one task: bars on a terminal, plain lines elsewhere.
-pub struct Progress {
-    printer: Printer,
-    bar: Option<ProgressBar>,
-    stage: Option<Stage>,
-    /// Stages that a plain line has named.
-    named: BTreeSet<Stage>,
-    told: Instant,
-}
-
-/// Plain lines about a long stage come this far apart.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
-
-impl Progress {
-    /// Shows one event.
-    pub fn show(&mut self, event: &Event) {
-        match event {
-            Event::Note(text) => self.suspended(|printer| printer.note(text)),
-            _ if self.printer.quiet => {}
-            Event::Started(stage) => self.start(*stage),
-            Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
-            Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
-            Event::Step { number, total, edit } => self.step(*number, *total, edit),
-            Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
-        }
-    }
-
-    /// Removes a bar that is still drawn.
-    pub fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn step(&mut self, number: usize, total: usize, edit: &Edit) {
-        self.clear();
-        self.named.clear();
-        if total > 1 {
-            self.printer.talk(&format!("step {number} of {total}: {edit}"));
-        }
-    }
-
-    fn start(&mut self, stage: Stage) {
-        self.clear();
-        self.stage = Some(stage);
-        self.told = Instant::now();
-        if !self.printer.terminal {
-            if self.named.insert(stage) {
-                self.printer.talk(&format!("{} …", doing(stage)));
-            }
-            return;
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(20));
-        bar.set_style(style("{spinner} {prefix} {msg}"));
-        bar.set_prefix(doing(stage));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        bar.tick();
-        self.bar = Some(bar);
-    }
-
-    fn advance(&mut self, stage: Stage, done: usize, total: Option<usize>) {
-        if self.stage != Some(stage) {
-            self.start(stage);
-        }
-        let text = amount(stage, done, total);
-        if let Some(bar) = &self.bar {
-            if let (Some(total), None) = (total, bar.length()) {
-                bar.set_style(style("{spinner} {prefix} [{bar:24}] {msg}"));
-                bar.set_length(total as u64);
-            }
-            bar.set_position(done as u64);
-            bar.set_message(text);
-        } else if self.told.elapsed() >= PLAIN_INTERVAL {
-            self.told = Instant::now();
-            self.printer.talk(&format!("{} … {text}", doing(stage)));
-        }
-    }
-
-    fn finish(&mut self, stage: Stage, seconds: f64) {
-        let mark = self.printer.paint(AnsiColor::Green, "✓");
-        self.clear();
-        self.printer.talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
-    }
-
-    fn suspended(&self, tell: impl FnOnce(&Printer)) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| tell(&self.printer)),
-            None => tell(&self.printer),
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("━╸─")
-}
-
-fn doing(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Load => "loading the models",
-        Stage::Quantise => "quantising the weights (once)",
-        Stage::Voice => "listening to the voice",
-        Stage::Generate => "speaking",
-        Stage::Flow => "drawing the spectrogram",
-        Stage::Vocoder => "making the waveform",
-    }
-}
-
-fn done(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Load => "loaded the models",
-        Stage::Quantise => "quantised the weights",
-        Stage::Voice => "learned the voice",
-        Stage::Generate => "spoke",
-        Stage::Flow => "drew the spectrogram",
-        Stage::Vocoder => "made the waveform",
-    }
-}
-
-fn amount(stage: Stage, done: usize, total: Option<usize>) -> String {
-    match (stage, total) {
-        (_, Some(total)) => format!("{done}/{total}"),
-        (Stage::Generate, None) => format!("{done} tokens"),
-        (_, None) => String::new(),
+    /// Writes a line to stderr, above the bars.
+    pub fn talk(&self, text: &str) {
+        self.bars.suspend(|| {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        });
     }
 }
 

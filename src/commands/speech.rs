@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReport, Stage, Task};
+use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -105,6 +105,9 @@ struct Delivered<'a> {
     looped: bool,
     real_time_factor: f64,
     elapsed: f64,
+    /// What the recording was heard to say, when that was not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transcript: Option<&'a str>,
     stages: &'a BTreeMap<Stage, f64>,
     steps: &'a [SpeechReport],
 }
@@ -133,7 +136,7 @@ pub fn deliver(
                 }
                 context.interrupt.flow()
             });
-            let reply = failed.map_or(reply, Err)?;
+            let reply = speech(failed.map_or(reply, Err)?)?;
             write_audio(path, *format, &reply.audio, force)?;
             Some(reply)
         }
@@ -157,7 +160,7 @@ fn stream(
     task: &Task,
     format: AudioFormat,
     context: &Context,
-) -> Result<Option<Reply>> {
+) -> Result<Option<SpeechReply>> {
     let mut progress = context.printer.progress();
     let mut sink: Option<Sink> = None;
     let mut broken: Option<io::Error> = None;
@@ -174,7 +177,14 @@ fn stream(
     match (broken, outcome) {
         (Some(error), _) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         (Some(error), _) => Err(Error::input("cannot write to stdout").cause(error)),
-        (None, outcome) => outcome.map(Some),
+        (None, outcome) => speech(outcome?).map(Some),
+    }
+}
+
+fn speech(reply: Reply) -> Result<SpeechReply> {
+    match reply {
+        Reply::Speech(reply) => Ok(reply),
+        Reply::Transcript(_) => Err(Error::internal("a task of speech was answered with a transcript")),
     }
 }
 
@@ -209,7 +219,7 @@ impl Sink {
     }
 }
 
-fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
+fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
     let Some(last) = reply.steps.last() else { return };
     let path = match output {
         Output::Stdout(_) => "-".to_string(),
@@ -227,6 +237,7 @@ fn tell(reply: &Reply, output: &Output, elapsed: f64, context: &Context) {
         looped: reply.steps.iter().any(|step| step.looped),
         real_time_factor,
         elapsed,
+        transcript: reply.transcript.as_deref(),
         stages: &reply.stages,
         steps: &reply.steps,
     };

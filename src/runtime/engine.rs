@@ -3,11 +3,15 @@
 use super::residency::{ModelSettings, Models};
 use super::run::Run;
 use super::speech::{Spoken, speak};
+use super::transcription::{Written, transcribe};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
-use crate::task::{CloneTask, EditTask, Event, Reply, SpeechOptions, Stage, Task, Watch};
+use crate::task::{
+    CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply, Stage, Task,
+    TranscribeTask, TranscriptReply, Watch,
+};
 use std::ops::RangeInclusive;
 
 /// Answers tasks with the models of one checkpoint.
@@ -16,47 +20,60 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Checks that the checkpoint is complete; loads nothing.
+    /// Opens the device; finds and loads nothing.
     pub fn open(settings: &ModelSettings) -> Result<Self> {
-        Ok(Self { models: Models::find(settings)? })
+        Ok(Self { models: Models::new(settings)? })
+    }
+
+    /// Checks that all files that make speech are there.
+    pub fn check_speech(&self) -> Result<()> {
+        self.models.check_speech()
+    }
+
+    /// Checks that the recogniser is there and can do what is asked, and tells its name.
+    pub fn check_recognition(&self, recognition: &Recognition) -> Result<String> {
+        self.models.check_recognition(recognition)
     }
 
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
         let mut run = Run::new(watch);
-        let steps = match task {
-            Task::Clone(task) => vec![self.clone_voice(task, &mut run)?],
-            Task::Edit(task) => self.edit(task, &mut run)?,
-        };
-        let stages = run.into_stages();
-        let (mut audio, mut reports) = (None, Vec::new());
-        for step in steps {
-            audio = Some(step.audio);
-            reports.push(step.report);
+        match task {
+            Task::Clone(task) => {
+                let (spoken, heard) = self.clone_voice(task, &mut run)?;
+                speech_reply(vec![spoken], heard, run)
+            }
+            Task::Edit(task) => {
+                let (steps, heard) = self.edit(task, &mut run)?;
+                speech_reply(steps, heard, run)
+            }
+            Task::Transcribe(task) => {
+                self.models.check_recognition(&task.recognition)?;
+                let Written { transcript, warning } = transcribe(&mut self.models, task, &mut run)?;
+                Ok(Reply::Transcript(TranscriptReply { transcript, warning, stages: run.into_stages() }))
+            }
         }
-        let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
-        Ok(Reply { audio, steps: reports, stages })
     }
 
-    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<Spoken> {
+    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Spoken, Option<String>)> {
         check_recording(&task.reference, run)?;
-        let models = run.load(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| models.listener.voice(&task.reference, &models.device))?;
-        let name = speaker_name(task);
-        let prompt = Prompt::Clone {
-            speaker: &name,
-            transcript: &task.transcript,
-            audio: &voice.mixed,
-            text: &task.text,
-        };
-        speak(models, &prompt, &voice, &task.speech, run)
+        self.models.check_speech()?;
+        let heard = self.hear(&task.reference, &task.transcript, run)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let (listener, speaking) = run.speaking(&mut self.models)?;
+        let voice = run.stage(Stage::Voice, |_| listener.voice(&task.reference, &speaking.device))?;
+        let name = speaker_name(task, transcript);
+        let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &task.text };
+        Ok((speak(speaking, &prompt, &voice, &task.speech, run)?, heard))
     }
 
     /// Each edit hears the result of the one before; only the last may stream.
-    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<Vec<Spoken>> {
+    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Vec<Spoken>, Option<String>)> {
         check_recording(&task.recording, run)?;
+        self.models.check_speech()?;
+        let heard = self.hear(&task.recording, &task.transcript, run)?;
+        let mut transcript = heard.as_deref().unwrap_or(known(&task.transcript));
         let total = task.steps().count();
-        let mut transcript = task.transcript.as_str();
         let mut done: Vec<Spoken> = Vec::with_capacity(total);
         for (edit, number) in task.steps().zip(1..) {
             run.tell(Event::Step { number, total, edit: edit.clone() })?;
@@ -73,7 +90,7 @@ impl Engine {
             }
             done.push(step);
         }
-        Ok(done)
+        Ok((done, heard))
     }
 
     fn edit_once(
@@ -84,21 +101,55 @@ impl Engine {
         options: &SpeechOptions,
         run: &mut Run<'_, '_>,
     ) -> Result<Spoken> {
-        let models = run.load(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| models.listener.voice(recording, &models.device))?;
+        let (listener, speaking) = run.speaking(&mut self.models)?;
+        let voice = run.stage(Stage::Voice, |_| listener.voice(recording, &speaking.device))?;
         let instruction = edit.instruction(transcript);
         let prompt = Prompt::Edit { instruction: &instruction, audio: &voice.mixed };
-        let mut spoken = speak(models, &prompt, &voice, options, run)?;
+        let mut spoken = speak(speaking, &prompt, &voice, options, run)?;
         spoken.report.edit = Some(edit.clone());
         Ok(spoken)
     }
+
+    /// What `recording` says, when the task does not tell it.
+    fn hear(&mut self, recording: &Audio, said: &Said, run: &mut Run<'_, '_>) -> Result<Option<String>> {
+        let Said::Unknown(recognition) = said else { return Ok(None) };
+        self.models.check_recognition(recognition)?;
+        let recording = Recording::Samples(recording.clone());
+        let task = TranscribeTask { recording, recognition: recognition.clone() };
+        let text = transcribe(&mut self.models, &task, run)?.transcript.text();
+        if text.is_empty() {
+            return Err(Error::input("no words were heard in the recording").hint(
+                "give its words with `--voice-text` (clone) or `--text` (edit), or name its `--language`",
+            ));
+        }
+        run.tell(Event::Transcript(text.clone()))?;
+        Ok(Some(text))
+    }
+}
+
+fn known(said: &Said) -> &str {
+    match said {
+        Said::Text(text) => text,
+        Said::Unknown(_) => "",
+    }
+}
+
+fn speech_reply(steps: Vec<Spoken>, transcript: Option<String>, run: Run<'_, '_>) -> Result<Reply> {
+    let (mut audio, mut reports) = (None, Vec::new());
+    for step in steps {
+        audio = Some(step.audio);
+        reports.push(step.report);
+    }
+    let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
+    let stages = run.into_stages();
+    Ok(Reply::Speech(SpeechReply { audio, transcript, steps: reports, stages }))
 }
 
 /// The current prompts name nobody; the first release named the speaker after the recording.
-fn speaker_name(task: &CloneTask) -> String {
+fn speaker_name(task: &CloneTask, transcript: &str) -> String {
     match task.speech.layout {
         Layout::Chat => ANONYMOUS.to_string(),
-        Layout::Legacy => voice_name(&task.transcript, &task.reference.samples),
+        Layout::Legacy => voice_name(transcript, &task.reference.samples),
     }
 }
 

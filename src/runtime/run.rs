@@ -1,8 +1,9 @@
 //! One task under way: who listens to it, and how long its stages took.
 
-use super::residency::{Loaded, Models, proceed};
+use super::residency::{Listening, Models, Speaking, proceed};
 use crate::error::Result;
-use crate::task::{Event, Stage, Watch};
+use crate::models::voice::Listener;
+use crate::task::{Event, Recogniser, Stage, Watch};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -30,12 +31,24 @@ impl<'w, 'e> Run<'w, 'e> {
         Ok(result)
     }
 
-    /// The models, loaded first when they are not.
-    pub(super) fn load<'m>(&mut self, models: &'m mut Models) -> Result<&'m Loaded> {
-        if models.loaded().is_none() {
-            self.stage(Stage::Load, |run| models.load(run.watch).map(drop))?;
+    /// What analyses recordings and makes speech, loaded first when it is not.
+    pub(super) fn speaking<'m>(&mut self, models: &'m mut Models) -> Result<(&'m Listener, &'m Speaking)> {
+        if !models.can_speak() {
+            self.stage(Stage::Load, |run| models.speaking(run.watch).map(drop))?;
         }
-        models.load(self.watch)
+        models.speaking(self.watch)
+    }
+
+    /// The recogniser, loaded first when it is not.
+    pub(super) fn recogniser<'m>(
+        &mut self,
+        models: &'m mut Models,
+        wanted: &Recogniser,
+    ) -> Result<&'m Listening> {
+        if !models.can_recognise(wanted) {
+            self.stage(Stage::Load, |_| models.recogniser(wanted).map(drop))?;
+        }
+        models.recogniser(wanted)
     }
 
     /// Tells the listener; an error when it wants the task to stop.

@@ -1,6 +1,6 @@
 //! From a prompt to sound: generation, then the flow and the vocoder, at once or while the ids come.
 
-use super::residency::Loaded;
+use super::residency::Speaking;
 use super::run::Run;
 use crate::audio::Audio;
 use crate::error::{Error, Kind, Result};
@@ -27,7 +27,7 @@ pub(super) struct Spoken {
 
 /// Generates the ids of `prompt` and turns them into sound.
 pub(super) fn speak(
-    models: &Loaded,
+    models: &Speaking,
     prompt: &Prompt<'_>,
     voice: &Voice,
     options: &SpeechOptions,
@@ -39,7 +39,7 @@ pub(super) fn speak(
 }
 
 struct Speech<'a> {
-    models: &'a Loaded,
+    models: &'a Speaking,
     prompt: &'a [u32],
     voice: &'a Voice,
     options: &'a SpeechOptions,
@@ -79,7 +79,7 @@ impl Speech<'_> {
     }
 
     fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
-        let Loaded { flow, vocoder, .. } = self.models;
+        let Speaking { flow, vocoder, .. } = self.models;
         let rows = codes::rows(mixed)?;
         let noise = flow_noise(self.models, flow.frames(self.voice.prompt.rows.len() + rows.len()))?;
         let total = Some(flow.steps());
@@ -223,6 +223,6 @@ fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
 }
 
 /// The start of the flow. As in the reference it is the same for every task; the seed acts through the ids.
-fn flow_noise(models: &Loaded, frames: usize) -> Result<Tensor> {
+fn flow_noise(models: &Speaking, frames: usize) -> Result<Tensor> {
     Ok(flow::noise(&mut rng(0, Draws::Flow), models.flow.channels(), frames, &models.device)?)
 }

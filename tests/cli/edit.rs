@@ -119,7 +119,7 @@ fn errors_read_well() {
         ("a misspelt emotion", 2, vec!["--emotion", "hapy", "--text", "x"]),
         ("an unknown tag", 2, vec!["--paralinguistic", "So [Cough] it is", "--text", "x"]),
         ("a misspelt tag", 2, vec!["--paralinguistic", "So [Laughing] it is", "--text", "x"]),
-        ("no text", 2, vec!["--emotion", "happy"]),
+        ("no recogniser", 4, vec!["--emotion", "happy", "--asr-model", "large-v9"]),
         ("a text with nothing in it", 3, vec!["--emotion", "happy", "--text", " "]),
         ("retries on stdout", 2, vec!["--denoise", "--retries", "2", "-o", "-"]),
         ("steps on stdout", 2, vec!["--denoise", "--keep-steps", "-o", "-"]),

@@ -4,3 +4,4 @@ mod clone;
 mod doctor;
 mod edit;
 mod help;
+mod transcribe;

@@ -44,6 +44,7 @@ impl Home {
     /// A made-up voice: a buzz with moving formants between two silences.
     pub fn voice(&self, name: &str, seconds: f32) -> PathBuf {
         let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         let rate = 16_000;
         let spec = hound::WavSpec {
             channels: 1,

@@ -59,10 +59,16 @@ impl Chunking {
         }
     }
 
+    /// Rows of the longest pass.
+    pub fn pass_rows(&self) -> usize {
+        let group = self.group();
+        (BATCH_ROWS / self.window() / group).max(1) * group * self.rows
+    }
+
     /// Cuts `total` rows into about equal runs of whole chunks, one for each pass; only the last chunk may be shorter.
     pub fn passes(&self, total: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (chunks, group) = (total.div_ceil(self.rows), self.group());
-        let most = (BATCH_ROWS / self.window() / group).max(1) * group;
+        let most = self.pass_rows() / self.rows;
         let passes = chunks.div_ceil(most).max(1);
         let step = chunks.div_ceil(passes).max(1).next_multiple_of(group) * self.rows;
         (0..total).step_by(step).map(move |start| start..(start + step).min(total))

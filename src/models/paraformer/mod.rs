@@ -3,10 +3,12 @@
 //! Origin: modelscope/FunASR `funasr/models/paraformer_streaming/model.py` (`ParaformerStreaming.generate_chunk`).
 
 mod decoder;
+mod phrases;
 mod predictor;
 mod spelling;
 
 pub use decoder::DecoderConfig;
+pub use phrases::{Phrase, Word};
 pub use predictor::{Carry, PredictorConfig};
 pub use spelling::{Spelled, spell, text};
 
@@ -92,33 +94,60 @@ pub struct Piece {
     pub text: String,
     /// When enough of it was heard, in seconds from the start.
     pub seconds: f64,
-}
-
-/// A word and when it was heard.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Word {
-    /// As written.
-    pub text: String,
-    /// When enough of its first piece was heard, in seconds from the start.
-    pub start: f64,
-    /// When enough of its last piece was heard.
-    pub end: f64,
+    /// Its probability among all pieces.
+    pub probability: f64,
 }
 
 impl Recognition {
-    /// The words of the text with their times.
-    pub fn words(&self) -> Vec<Word> {
-        let word = |spelled: Spelled| Word {
-            start: self.pieces[*spelled.pieces.start()].seconds,
-            end: self.pieces[*spelled.pieces.end()].seconds,
-            text: spelled.text,
-        };
-        self.spelled().into_iter().map(word).collect()
-    }
-
     fn spelled(&self) -> Vec<Spelled> {
         let pieces: Vec<&str> = self.pieces.iter().map(|piece| piece.text.as_str()).collect();
         spell(&pieces)
+    }
+}
+
+/// Gives the next block of samples, `None` at the end.
+pub type Pull<'a> = dyn FnMut() -> Result<Option<Vec<f32>>> + 'a;
+/// Hears how many seconds are done, and can stop the work.
+pub type Watch<'a> = dyn FnMut(f64) -> ControlFlow<()> + 'a;
+
+/// The part of the sound that the next pass reads.
+#[derive(Default)]
+struct Sound {
+    held: Vec<f32>,
+    /// The row at which the held samples begin.
+    first: usize,
+    /// Rows that are done.
+    rows: usize,
+    /// Samples so far, the forgotten ones included.
+    heard: usize,
+    ended: bool,
+}
+
+impl Sound {
+    /// Pulls until there were `samples` in all, or the sound ends.
+    fn hear(&mut self, samples: usize, pull: &mut Pull<'_>) -> Result<()> {
+        while !self.ended && self.heard < samples {
+            match pull()? {
+                Some(block) => {
+                    self.heard += block.len();
+                    self.held.extend(block);
+                }
+                None => self.ended = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of `rows` among those of the held samples.
+    fn in_held(&self, rows: &Range<usize>) -> Range<usize> {
+        rows.start - self.first..rows.end - self.first
+    }
+
+    /// Rows before `done` are done; the one before the next is kept, because rows overlap.
+    fn forget(&mut self, done: usize, row_samples: usize) {
+        let first = done.saturating_sub(1);
+        self.held.drain(..((first - self.first) * row_samples).min(self.held.len()));
+        (self.first, self.rows) = (first, done);
     }
 }
 
@@ -189,26 +218,41 @@ impl Paraformer {
         })
     }
 
-    /// The text of 16 kHz sound; the memory needed does not grow with its length, apart from the text.
+    /// The text of 16 kHz sound; see [`Self::transcribe_stream`].
+    pub fn transcribe(&self, samples: &[f32], watch: &mut Watch<'_>) -> Result<Recognition> {
+        let mut blocks = samples.chunks(1 << 20);
+        self.transcribe_stream(&mut || Ok(blocks.next().map(<[f32]>::to_vec)), watch)
+    }
+
+    /// The text of 16 kHz sound that arrives in blocks; the memory needed does not grow with its length, apart from the
+    /// text.
     ///
     /// `watch` hears after each pass how many seconds are done, and can stop the work. The origin fails when its last,
     /// shorter chunk is too short for a row of features; here the chunk before it is then the last.
-    pub fn transcribe(
-        &self,
-        samples: &[f32],
-        watch: &mut dyn FnMut(f64) -> ControlFlow<()>,
-    ) -> Result<Recognition> {
-        let total = self.frontend.rows(samples.len(), &self.chunking);
+    pub fn transcribe_stream(&self, pull: &mut Pull<'_>, watch: &mut Watch<'_>) -> Result<Recognition> {
         let mut state = self.start()?;
         let mut recognition = Recognition::default();
-        for rows in self.chunking.passes(total) {
-            let end = rows.end;
-            let features = self.frontend.features(samples, rows, &[]);
-            if let Some(heard) = self.hear(&mut state, &features, end == total)? {
-                self.append(&mut recognition, &heard);
+        let mut sound = Sound::default();
+        let (pass, row) = (self.chunking.pass_rows(), self.frontend.row_samples());
+        loop {
+            // One chunk more than the pass, so that it is known not to be the last one.
+            sound.hear((sound.rows + pass + self.chunking.rows) * row, pull)?;
+            let total = self.frontend.rows(sound.heard, &self.chunking);
+            let rows = sound.rows..(sound.rows + pass).min(total);
+            let last = sound.ended && rows.end == total;
+            if rows.is_empty() {
+                break;
             }
-            if watch(end as f64 * self.frontend.row_seconds()).is_break() {
+            let features = self.frontend.features(&sound.held, sound.in_held(&rows), &[]);
+            if let Some(heard) = self.hear(&mut state, &features, last)? {
+                self.append(&mut recognition, &heard)?;
+            }
+            if watch(rows.end as f64 * self.frontend.row_seconds()).is_break() {
                 return Err(Error::interrupted());
+            }
+            sound.forget(rows.end, row);
+            if last {
+                break;
             }
         }
         recognition.text = text(&recognition.spelled());
@@ -267,15 +311,18 @@ impl Paraformer {
         ((former + chunk) * self.chunking.rows + row).saturating_sub(self.chunking.overlap())
     }
 
-    fn append(&self, recognition: &mut Recognition, heard: &Heard) {
-        let tokens = heard.ids.iter().zip(&heard.rows);
-        for (&id, &row) in tokens.filter(|(id, _)| !NO_TEXT.contains(id)) {
+    fn append(&self, recognition: &mut Recognition, heard: &Heard) -> Result<()> {
+        let likeness: Vec<f32> = heard.log_probs.max(D::Minus1)?.to_vec1()?;
+        let tokens = heard.ids.iter().zip(&heard.rows).zip(likeness);
+        for ((&id, &row), likeness) in tokens.filter(|((id, _), _)| !NO_TEXT.contains(id)) {
             recognition.ids.push(id);
             recognition.pieces.push(Piece {
                 text: self.vocabulary[id as usize].clone(),
                 seconds: row as f64 * self.frontend.row_seconds(),
+                probability: f64::from(likeness).exp(),
             });
         }
+        Ok(())
     }
 
     /// The features.

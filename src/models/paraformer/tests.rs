@@ -193,6 +193,24 @@ fn too_little_sound_says_nothing() {
 }
 
 #[test]
+fn blocks_give_what_the_whole_gives() {
+    let config = config((0, 4, 5, 4), 1);
+    let paraformer = paraformer(&config);
+    let pass = config.chunking.pass_rows() * paraformer.frontend().row_samples();
+    for samples in [3_000, pass, pass + 3_840, pass + 3_900, 2 * pass + 10_001] {
+        let sound = sound(samples);
+        let total = paraformer.frontend().rows(samples, &config.chunking);
+        let features = paraformer.frontend().features(&sound, 0..total, &[]);
+        let (ids, ..) = hear(&paraformer, &features, usize::MAX / 8);
+        let ids: Vec<u32> = ids.into_iter().filter(|id| !NO_TEXT.contains(id)).collect();
+        let mut blocks = sound.chunks(7_777);
+        let mut pull = || Ok(blocks.next().map(<[f32]>::to_vec));
+        let found = paraformer.transcribe_stream(&mut pull, &mut go_on).unwrap();
+        assert_eq!(found.ids, ids, "{samples} samples");
+    }
+}
+
+#[test]
 fn stops_when_told_to() {
     let paraformer = paraformer(&config((0, 4, 5, 4), 1));
     let mut heard = Vec::new();

@@ -65,6 +65,18 @@ impl Whisper {
         Ok(Self { network, tokens })
     }
 
+    /// Whether the checkpoint with these `files` can do what `options` ask; a usage error that says what it cannot.
+    ///
+    /// Needs no weights.
+    pub fn check(files: &Files<'_>, options: &Options) -> Result<()> {
+        Tokens::new(files)?.check(options)
+    }
+
+    /// Whether this model can do what `options` ask; see [`Self::check`].
+    pub fn allows(&self, options: &Options) -> Result<()> {
+        self.tokens.check(options)
+    }
+
     /// The codes of the languages that the checkpoint knows; none when it only knows English.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.tokens.languages.iter().map(|(code, _)| code.as_str())

@@ -1,6 +1,6 @@
 //! Whisper's vocabulary: text, and the control tokens whose ids each checkpoint states for itself.
 
-use super::Files;
+use super::{Files, Options, Task};
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -127,6 +127,30 @@ impl Tokens {
         })
     }
 
+    /// A usage error when `options` ask for what the checkpoint cannot do.
+    pub(crate) fn check(&self, options: &Options) -> Result<()> {
+        if options.words && self.alignment.is_empty() {
+            let why = "its `generation_config.json` names no `alignment_heads`";
+            return Err(Error::usage("this Whisper cannot tell when each word was said").cause(why));
+        }
+        self.stated_language(options).map(drop)
+    }
+
+    /// The id of the stated language; English-only checkpoints have no such ids, and neither other languages nor tasks.
+    pub(crate) fn stated_language(&self, options: &Options) -> Result<Option<u32>> {
+        if options.task == Task::Translate && self.tasks.is_none() {
+            return Err(Error::usage("this Whisper only knows English, it cannot translate"));
+        }
+        let Some(code) = options.language.as_deref() else { return Ok(None) };
+        if !self.languages.is_empty() {
+            return self.language(code).map(Some);
+        }
+        match plain(code).as_str() {
+            "en" => Ok(None),
+            _ => Err(Error::usage(format!("this Whisper only knows English, not `{code}`"))),
+        }
+    }
+
     /// Whether `id` is a time stamp.
     pub(crate) fn is_stamp(&self, id: u32) -> bool {
         id >= self.first_stamp
@@ -160,7 +184,7 @@ impl Tokens {
 
     /// The id of a language given as `en` or `<|en|>`.
     pub(crate) fn language(&self, code: &str) -> Result<u32> {
-        let plain = code.trim_start_matches("<|").trim_end_matches("|>").to_lowercase();
+        let plain = plain(code);
         let found = self.languages.iter().find(|(known, _)| *known == plain);
         found.map(|(_, id)| *id).ok_or_else(|| {
             let known: Vec<&str> = self.languages.iter().map(|(code, _)| code.as_str()).collect();
@@ -168,6 +192,11 @@ impl Tokens {
                 .hint(format!("known: {}", known.join(", ")))
         })
     }
+}
+
+/// A language's code without the marks of its token.
+fn plain(code: &str) -> String {
+    code.trim_start_matches("<|").trim_end_matches("|>").to_lowercase()
 }
 
 /// Drops the spaces that `clean_up_tokenization` of transformers drops.

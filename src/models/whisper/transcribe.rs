@@ -216,12 +216,7 @@ struct Accepted {
 impl<'a> Session<'a> {
     fn new(whisper: &'a Whisper, options: &'a Options) -> Result<Self> {
         let tokens = &whisper.tokens;
-        let language = options.language.as_deref();
-        let language = language.filter(|_| !tokens.languages.is_empty() || tokens.tasks.is_some());
-        let language = language.map(|code| tokens.language(code)).transpose()?;
-        if options.task == Task::Translate && tokens.tasks.is_none() {
-            return Err(Error::usage("this Whisper only knows English, it cannot translate"));
-        }
+        let language = tokens.stated_language(options)?;
         let prompt = options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty());
         let prompt =
             prompt.map(|prompt| tokens.encode(&format!(" {prompt}"))).transpose()?.unwrap_or_default();

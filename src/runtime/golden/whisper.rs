@@ -3,14 +3,14 @@
 use super::recorded::LanguageFile;
 use super::{Context, Report};
 use crate::error::{Error, Result};
-use crate::models::whisper::{Files, Options, Passage, Progress, Samples, Source, Task, Whisper, Window};
-use crate::runtime::weights::{Checkpoint, safetensors};
-use candle_core::{DType, Device, Tensor};
+use crate::models::whisper::{Options, Passage, Progress, Samples, Source, Task, Whisper, Window};
+use crate::runtime::weights::Checkpoint;
+use crate::runtime::weights::whisper::WhisperFolder;
+use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -42,25 +42,11 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 fn find(models: &Path, facts: &Value) -> Result<Whisper> {
     let dirs = Checkpoint::open(models)?.whisper_dirs();
     let expected = &facts["control_ids"]["<|notimestamps|>"];
-    let settings = |dir: &Path| read(&dir.join("generation_config.json"));
-    let dir = dirs.iter().find(|dir| settings(dir)["no_timestamps_token_id"] == *expected);
-    let dir = dir.ok_or_else(|| Error::model("no Whisper model has the recorded control ids"))?;
-    let path = dir.join("tokenizer.json");
-    let tokenizer = fs::read(&path)
-        .map_err(|error| Error::model(format!("cannot read `{}`", path.display())).cause(error))?;
-    let files = Files {
-        config: &read(&dir.join("config.json")),
-        generation: &settings(dir),
-        tokenizer: &tokenizer,
-        tokenizer_config: &read(&dir.join("tokenizer_config.json")),
-    };
-    Whisper::new(&files, &safetensors::open(dir, DType::F32, &Device::Cpu)?)
-}
-
-/// The JSON file in `path`, or null.
-fn read(path: &Path) -> Value {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    // A damaged model beside the recorded one is no reason to stop.
+    let mut folders = dirs.iter().filter_map(|dir| WhisperFolder::open(dir).ok());
+    let folder = folders.find(|folder| folder.files().generation["no_timestamps_token_id"] == *expected);
+    let folder = folder.ok_or_else(|| Error::model("no Whisper model has the recorded control ids"))?;
+    folder.load(&Device::Cpu)
 }
 
 struct Golden {

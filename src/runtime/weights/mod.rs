@@ -12,6 +12,7 @@ pub mod onnx;
 pub mod quantised;
 pub mod safetensors;
 pub mod torch;
+pub mod whisper;
 pub mod yaml;
 
 mod identify;

@@ -61,12 +61,35 @@ impl Checkpoint {
         part(&self.path(File::LinguisticConfig)?, None)
     }
 
+    /// Checks that every file of the Paraformer as a recogniser is there; the error lists all that are missing.
+    pub fn require_paraformer(&self) -> Result<()> {
+        self.require(&[
+            File::LinguisticCodebook,
+            File::LinguisticWeights,
+            File::LinguisticConfig,
+            File::LinguisticMvn,
+            File::AsrTokens,
+        ])
+    }
+
+    /// The Paraformer as a recogniser that shares the encoder of `tokenizer`, in f32.
+    pub fn paraformer_beside(&self, tokenizer: &LinguisticTokenizer, device: &Device) -> Result<Paraformer> {
+        let weights = self.path(File::LinguisticWeights)?;
+        let vb = torch::open(&weights, DType::F32, device)?;
+        let (config, pieces) = (self.paraformer_config()?, self.asr_tokens()?);
+        in_file(&weights, Paraformer::beside(tokenizer, &config, &vb, pieces))
+    }
+
+    fn asr_tokens(&self) -> Result<Vec<String>> {
+        let path = self.path(File::AsrTokens)?;
+        let fail = |e| Error::model(format!("cannot use `{}`", path.display())).cause(e);
+        serde_json::from_value(super::safetensors::read_json(&path)?).map_err(fail)
+    }
+
     /// The Paraformer as a recogniser, in f32.
     pub fn paraformer(&self, config: &paraformer::Config, device: &Device) -> Result<Paraformer> {
         let weights = self.path(File::LinguisticWeights)?;
-        let path = self.path(File::AsrTokens)?;
-        let fail = |e| Error::model(format!("cannot use `{}`", path.display())).cause(e);
-        let tokens = serde_json::from_value(super::safetensors::read_json(&path)?).map_err(fail)?;
+        let tokens = self.asr_tokens()?;
         let statistics = cmvn::read(&self.path(File::LinguisticMvn)?)?;
         let vb = torch::open(&weights, DType::F32, device)?;
         in_file(&weights, Paraformer::new(config, statistics, &vb, tokens))
@@ -127,7 +150,7 @@ fn part<T: DeserializeOwned + Default>(path: &Path, key: Option<&str>) -> Result
 }
 
 /// Whatever goes wrong while a network is made from a file is an error of that file.
-fn in_file<T>(path: &Path, made: Result<T>) -> Result<T> {
+pub(super) fn in_file<T>(path: &Path, made: Result<T>) -> Result<T> {
     made.map_err(|error| {
         let hint = error.hint.clone();
         let named = Error { kind: crate::error::Kind::Model, hint: None, ..error };

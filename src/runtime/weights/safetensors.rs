@@ -178,7 +178,7 @@ mod tests {
             damage::tensor(&llm, "lm_head.weight").dims(),
             damage::tensor(&llm, "model.embed_tokens.weight").dims()
         );
-        table(&checkpoint.whisper_dir(None).unwrap()).unwrap();
+        table(&checkpoint.whisper_dirs()[0]).unwrap();
         let lone = copy(&["model-00001.safetensors"]);
         damage::tensor(&table(lone.path()).unwrap(), "model.embed_tokens.weight");
     }

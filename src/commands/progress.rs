@@ -1,0 +1,224 @@
+//! Progress: bars on a terminal, plain lines elsewhere.
+
+use super::printer::{Printer, duration};
+use crate::models::llm::edits::Edit;
+use crate::task::{Event, Stage};
+use clap::builder::styling::AnsiColor;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Draws the stages of one task.
+pub struct Progress {
+    printer: Printer,
+    bar: Option<ProgressBar>,
+    stage: Option<Stage>,
+    /// Stages that a plain line has named.
+    named: BTreeSet<Stage>,
+    started: Instant,
+    told: Instant,
+}
+
+/// Plain lines about a long stage come this far apart.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Progress {
+    pub(super) fn new(printer: &Printer) -> Self {
+        let now = Instant::now();
+        let printer = printer.clone();
+        Self { printer, bar: None, stage: None, named: BTreeSet::new(), started: now, told: now }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::Note(text) => self.printer.note(text),
+            Event::Transcript(text) => self.printer.note(&format!("the recording says: {text}")),
+            _ if self.printer.is_quiet() => {}
+            Event::Started(stage) => self.start(*stage),
+            Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
+            Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
+            Event::Step { number, total, edit } => self.step(*number, *total, edit),
+            Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
+        }
+    }
+
+    /// Removes a bar that is still drawn.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+            if let Some(bars) = self.printer.bars() {
+                bars.remove(&bar);
+            }
+        }
+    }
+
+    fn step(&mut self, number: usize, total: usize, edit: &Edit) {
+        self.clear();
+        self.named.clear();
+        if total > 1 {
+            self.printer.talk(&format!("step {number} of {total}: {edit}"));
+        }
+    }
+
+    fn start(&mut self, stage: Stage) {
+        self.clear();
+        self.stage = Some(stage);
+        (self.started, self.told) = (Instant::now(), Instant::now());
+        let Some(bars) = self.printer.bars() else {
+            if self.named.insert(stage) {
+                self.printer.talk(&format!("{} …", doing(stage)));
+            }
+            return;
+        };
+        let bar = bars.add(ProgressBar::no_length());
+        bar.set_style(style("{spinner} {prefix} {msg}"));
+        bar.set_prefix(doing(stage));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar.tick();
+        self.bar = Some(bar);
+    }
+
+    fn advance(&mut self, stage: Stage, done: usize, total: Option<usize>) {
+        if self.stage != Some(stage) {
+            self.start(stage);
+        }
+        let text = amount(stage, done, total, self.started.elapsed().as_secs_f64());
+        if let Some(bar) = &self.bar {
+            if let (Some(total), None) = (total, bar.length()) {
+                bar.set_style(style("{spinner} {prefix} [{bar:24}] {msg}"));
+                bar.set_length(total as u64);
+            }
+            bar.set_position(done as u64);
+            bar.set_message(text);
+        } else if self.told.elapsed() >= PLAIN_INTERVAL {
+            self.told = Instant::now();
+            self.printer.talk(&format!("{} … {text}", doing(stage)));
+        }
+    }
+
+    fn finish(&mut self, stage: Stage, seconds: f64) {
+        let mark = self.printer.paint(AnsiColor::Green, "✓");
+        self.clear();
+        self.printer.talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━╸─")
+}
+
+fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Load => "loading the models",
+        Stage::Quantise => "quantising the weights (once)",
+        Stage::Transcribe => "transcribing",
+        Stage::Voice => "listening to the voice",
+        Stage::Generate => "speaking",
+        Stage::Flow => "drawing the spectrogram",
+        Stage::Vocoder => "making the waveform",
+    }
+}
+
+fn done(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Load => "loaded the models",
+        Stage::Quantise => "quantised the weights",
+        Stage::Transcribe => "transcribed",
+        Stage::Voice => "learned the voice",
+        Stage::Generate => "spoke",
+        Stage::Flow => "drew the spectrogram",
+        Stage::Vocoder => "made the waveform",
+    }
+}
+
+fn amount(stage: Stage, done: usize, total: Option<usize>, elapsed: f64) -> String {
+    match (stage, total) {
+        (Stage::Transcribe, total) => heard(done as f64, total.map(|total| total as f64), elapsed),
+        (_, Some(total)) => format!("{done}/{total}"),
+        (Stage::Generate, None) => format!("{done} tokens"),
+        (_, None) => String::new(),
+    }
+}
+
+/// How much of a recording is transcribed, how fast, and how long the rest will take (seconds).
+fn heard(done: f64, total: Option<f64>, elapsed: f64) -> String {
+    let place = total.map_or_else(|| clock(done), |total| format!("{} of {}", clock(done), clock(total)));
+    if done < 1.0 || elapsed <= 0.0 {
+        return place;
+    }
+    let speed = done / elapsed;
+    let left = total.map(|total| format!(", {} left", duration(((total - done) / speed).max(0.0))));
+    format!("{place}, {speed:.1} × real time{}", left.unwrap_or_default())
+}
+
+/// A place in a recording: `1:05`, `2:01:05`.
+fn clock(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// The bar of several tasks, above that of the current one.
+pub struct Batch {
+    printer: Printer,
+    bar: Option<ProgressBar>,
+    done: usize,
+    total: usize,
+}
+
+impl Batch {
+    pub(super) fn new(printer: &Printer, total: usize) -> Self {
+        let bar = printer.bars().filter(|_| total > 1).map(|bars| {
+            let bar = bars.add(ProgressBar::new(total as u64));
+            bar.set_style(style("all {pos}/{len} [{bar:24}] {elapsed}"));
+            bar.enable_steady_tick(Duration::from_secs(1));
+            bar
+        });
+        Self { printer: printer.clone(), bar, done: 0, total }
+    }
+
+    /// A task begins.
+    pub fn start(&mut self, name: &str) {
+        self.done += 1;
+        if self.total > 1 {
+            self.printer.note(&format!("[{}/{}] {name}", self.done, self.total));
+        }
+    }
+
+    /// A task ended, however it did.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_speed_and_rest_read_well() {
+        assert_eq!(heard(65.0, Some(3725.0), 10.0), "1:05 of 1:02:05, 6.5 × real time, 9 min 23 s left");
+        assert_eq!(heard(65.0, None, 10.0), "1:05, 6.5 × real time");
+        assert_eq!(heard(0.0, Some(5.0), 10.0), "0:00 of 0:05");
+    }
+}
