@@ -287,6 +287,34 @@ fn clone_and_edit_transcribe_when_no_text_is_given() {
     assert!(json(&home.run(&args).succeeded()).get("transcript").is_none());
 }
 
+#[test]
+fn a_recording_in_which_no_words_are_heard_needs_its_text() {
+    let home = Home::new();
+    home.voice("in.wav", 3.0);
+    let models = home.path("models");
+    let link = |from: PathBuf, to: PathBuf| std::os::unix::fs::symlink(from, to).unwrap();
+    let below = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online";
+    let (from, to) = (miniature().join("Step-Audio-Tokenizer"), models.join("Step-Audio-Tokenizer"));
+    fs::create_dir_all(to.join(below)).unwrap();
+    link(miniature().join("Step-Audio-EditX"), models.join("Step-Audio-EditX"));
+    for name in ["linguistic_tokenizer.npy", "speech_tokenizer_v1.onnx"] {
+        link(from.join(name), to.join(name));
+    }
+    for name in ["configuration.json", "config.yaml", "am.mvn", "model.pt"] {
+        link(from.join(below).join(name), to.join(below).join(name));
+    }
+    // A vocabulary in which every piece stands for no text.
+    let pieces = fs::read(from.join(below).join("tokens.json")).unwrap();
+    let count = list(&serde_json::from_slice(&pieces).unwrap()).len();
+    fs::write(to.join(below).join("tokens.json"), serde_json::to_vec(&vec!["<unk>"; count]).unwrap())
+        .unwrap();
+    let args = ["clone", "Hi.", "--voice", "in.wav", "-o", "out.wav", "--asr", "paraformer"];
+    let ran = home.run(&[&args[..], &["--models", "models"]].concat());
+    assert_eq!(ran.code, 3, "{}", ran.transcript());
+    insta::assert_snapshot!(ran.transcript());
+    assert_eq!(home.files(), ["in.wav", "models"]);
+}
+
 /// The most memory that a run of `args` had at once, in bytes.
 fn peak_memory(home: &Home, args: &[&str]) -> u64 {
     let mut child = home.command(&[&["transcribe", "-q"], args].concat()).spawn().unwrap();
