@@ -7,6 +7,7 @@ mod recording;
 pub mod residency;
 mod run;
 mod speech;
+pub mod status;
 mod transcription;
 pub mod weights;
 
