@@ -13,6 +13,7 @@ mod printer;
 mod progress;
 mod recognition;
 mod recordings;
+mod serve;
 mod settings;
 mod speech;
 mod subtitles;
@@ -21,6 +22,7 @@ mod transcribe;
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
+use crate::runtime::worker;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
 use limit::Limit;
@@ -61,8 +63,12 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Serve(serve::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
+    /// Own the models for the daemon that started this process
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Flags that every command takes.
@@ -138,18 +144,28 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
-    if let Command::Completions(args) = &cli.command {
-        completions::run(args, printer);
-        return Ok(());
+    match &cli.command {
+        Command::Completions(args) => {
+            completions::run(args, printer);
+            return Ok(());
+        }
+        Command::Worker => return Ok(worker::run()?),
+        _ => {}
     }
     let settings = Settings::resolve(&cli.global)?;
+    if let Command::Serve(args) = &cli.command
+        && args.is_daemon()
+    {
+        return serve::serve(args, &settings, printer);
+    }
     let context = Context { settings, printer: printer.clone(), interrupt: Interrupt::listen()? };
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Serve(args) => serve::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Worker => Ok(()),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where tasks run.
 
 pub mod client;
+pub mod daemon;
 pub mod device;
 mod engine;
 pub mod golden;
+mod pages;
 mod recording;
 pub mod residency;
 mod run;
@@ -13,6 +15,7 @@ pub mod status;
 mod transcription;
 pub mod weights;
 pub mod wire;
+pub mod worker;
 
 use crate::error::{Error, Kind, Result};
 use crate::models::nn::linear::Precision;
@@ -47,12 +50,9 @@ impl SessionSettings {
     ///
     /// Paths become absolute, since the daemon has another working folder.
     fn through(&self, daemon: &ModelSettings) -> Result<ModelSettings> {
-        let folder = if self.models_named { &self.models.models } else { &daemon.models };
-        let models = std::path::absolute(folder).map_err(|error| {
-            Error::usage(format!("`{}` is no folder of models", folder.display())).cause(error)
-        })?;
+        let named = self.models.absolute()?;
         Ok(ModelSettings {
-            models,
+            models: if self.models_named { named.models } else { daemon.models.clone() },
             device: match self.models.device {
                 DeviceChoice::Auto => daemon.device,
                 named => named,
