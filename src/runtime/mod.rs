@@ -1,8 +1,12 @@
 //! Where tasks run.
 
+pub mod amount;
 pub mod device;
 mod engine;
 pub mod golden;
+pub mod gpu;
+pub mod notify;
+pub mod process;
 mod recording;
 pub mod residency;
 mod run;
