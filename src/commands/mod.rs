@@ -7,6 +7,7 @@ mod edit;
 mod edit_flags;
 mod input;
 mod interrupt;
+mod limit;
 mod output;
 mod printer;
 mod progress;
@@ -22,6 +23,7 @@ use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
+use limit::Limit;
 use printer::{ColorChoice, Printer};
 use settings::Settings;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,6 +81,16 @@ pub struct Global {
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
+    /// Socket of the daemon, which runs the task when it runs [default: below $XDG_RUNTIME_DIR or /tmp]
+    #[arg(long, global = true, value_name = "PATH", env = "STEPAUDIO_SOCKET", hide_env_values = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    socket: Option<PathBuf>,
+    /// Run in this process even if a daemon runs
+    #[arg(long, global = true)]
+    no_daemon: bool,
+    /// Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts
+    #[arg(long, global = true, value_name = "DURATION")]
+    timeout: Option<Limit>,
     /// Print one JSON object per result to stdout
     #[arg(long, global = true)]
     json: bool,

@@ -3,11 +3,12 @@
 use super::gpu::Machine;
 use crate::error::{Error, Kind, Result};
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Where the networks run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceChoice {
     /// A GPU when one can be used, else the CPU.
     #[default]

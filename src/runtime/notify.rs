@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use listenfd::ListenFd;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::env;
 use std::ffi::OsStr;
 use std::io;
@@ -31,7 +32,7 @@ pub fn listener() -> Result<Option<UnixListener>> {
         return Err(wrong(format!("there are {} sockets", handed.len())));
     }
     let listener = handed.take_unix_listener(0).map_err(|error| wrong(error.to_string()))?;
-    let listens = |listener: &UnixListener| rustix::net::sockopt::socket_acceptconn(listener);
+    let listens = |listener: &UnixListener| getsockopt(listener, sockopt::AcceptConn);
     match listener.as_ref().map(listens) {
         Some(Ok(false)) => Err(wrong("the socket does not listen".into())),
         Some(Err(error)) => Err(wrong(error.to_string())),
@@ -85,7 +86,8 @@ mod tests {
         let path = folder.path().join("notify");
         let name = format!("stepaudio-test-{}", std::process::id());
         let by_name = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
-        let (first, second) = (UnixDatagram::bind(&path).unwrap(), UnixDatagram::bind_addr(&by_name).unwrap());
+        let (first, second) =
+            (UnixDatagram::bind(&path).unwrap(), UnixDatagram::bind_addr(&by_name).unwrap());
         for (socket, name) in [(first, path.into_os_string()), (second, format!("@{name}").into())] {
             send(&name, "READY=1").unwrap();
             let mut buffer = [0; 64];

@@ -1,6 +1,6 @@
 //! Which models are loaded, and loading them on first use.
 
-use super::device::DeviceChoice;
+use super::device::{self, DeviceChoice};
 use super::transcription::{self, PARAFORMER};
 use super::weights::quantised::{self, Wanted};
 use super::weights::whisper::WhisperFolder;
@@ -19,10 +19,16 @@ use crate::models::voice::Listener;
 use crate::models::whisper::Whisper;
 use crate::task::{Event, Recogniser, Recognition, Stage, Watch};
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// The name of the model that speaks, with all that analyses recordings for it.
+const EDITX: &str = "Step-Audio-EditX";
 
 /// Where the models come from and how they are held.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSettings {
     /// The folder that holds the checkpoint folders.
     pub models: PathBuf,
@@ -34,10 +40,37 @@ pub struct ModelSettings {
     pub quantised: PathBuf,
 }
 
+/// What is loaded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// Where the networks run, such as `cpu` or `cuda:0`; `None` before the device is opened.
+    pub device: Option<String>,
+    /// Each model.
+    pub models: Vec<Held>,
+}
+
+/// A model that is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its name, that of its folder.
+    pub name: String,
+    /// The files that it was loaded from.
+    pub files: Vec<PathBuf>,
+    /// What its weights take on a GPU, by the size of their files; 0 on a CPU.
+    pub device_bytes: u64,
+    /// How long loading it took.
+    pub seconds: f64,
+}
+
+/// A view of what is loaded that can be looked at while a task runs.
+pub type HoldingsView = Arc<Mutex<Holdings>>;
+
 /// The models, each part loaded when a task first needs it.
 pub struct Models {
     settings: ModelSettings,
-    device: Device,
+    /// `None` until a task needs it, so that checking files opens no GPU.
+    device: Option<Device>,
+    holdings: HoldingsView,
     /// Shared by the listener and the Paraformer.
     linguistic: Option<LinguisticTokenizer>,
     listener: Option<Listener>,
@@ -72,6 +105,15 @@ struct Loaded {
     listening: Listening,
 }
 
+impl Loaded {
+    fn name(&self) -> &str {
+        match &self.listening {
+            Listening::Whisper(_, name) => name,
+            Listening::Paraformer(_) => PARAFORMER,
+        }
+    }
+}
+
 /// A recogniser.
 pub enum Listening {
     /// With its name.
@@ -81,17 +123,53 @@ pub enum Listening {
 }
 
 impl Models {
-    /// Opens the device; finds and loads nothing.
-    pub fn new(settings: &ModelSettings) -> Result<Self> {
-        let device = settings.device.open()?;
-        Ok(Self {
+    /// Opens no device and loads nothing.
+    pub fn new(settings: &ModelSettings) -> Self {
+        Self {
             settings: settings.clone(),
-            device,
+            device: None,
+            holdings: HoldingsView::default(),
             linguistic: None,
             listener: None,
             speaking: None,
             recogniser: None,
-        })
+        }
+    }
+
+    /// The device, opened first when it is not.
+    pub fn device(&mut self) -> Result<Device> {
+        let device = match self.device.take() {
+            Some(device) => device,
+            None => self.settings.device.open()?,
+        };
+        self.hold(|holdings| holdings.device = Some(device::name(&device)));
+        Ok(self.device.insert(device).clone())
+    }
+
+    /// What is loaded, now and later.
+    pub fn holdings(&self) -> HoldingsView {
+        Arc::clone(&self.holdings)
+    }
+
+    fn hold(&self, change: impl FnOnce(&mut Holdings)) {
+        change(&mut self.holdings.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes that a part of the model `name` was loaded from `files` since `started`.
+    fn held(&self, name: &str, files: Vec<PathBuf>, started: Instant) {
+        let on_gpu = self.device.as_ref().is_some_and(|device| !device.is_cpu());
+        let size = |path: &PathBuf| path.metadata().map_or(0, |meta| meta.len());
+        let device_bytes = if on_gpu { files.iter().map(size).sum() } else { 0 };
+        let seconds = started.elapsed().as_secs_f64();
+        self.hold(|holdings| {
+            if let Some(held) = holdings.models.iter_mut().find(|held| held.name == name) {
+                held.files.extend(files);
+                held.device_bytes += device_bytes;
+                held.seconds += seconds;
+            } else {
+                holdings.models.push(Held { name: name.into(), files, device_bytes, seconds });
+            }
+        });
     }
 
     /// Checks that all files that make speech are there; the error lists every missing one.
@@ -135,22 +213,32 @@ impl Models {
     pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
         let total = 3 * usize::from(self.listener.is_none()) + 4 * usize::from(self.speaking.is_none());
         let mut parts = Parts { done: 0, total, watch };
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => self.read_listener(&mut parts)?,
-        };
-        let listener = self.listener.insert(listener);
+        let device = self.device()?;
+        if self.listener.is_none() {
+            self.listener = Some(self.read_listener(&mut parts)?);
+        }
         let speaking = match self.speaking.take() {
             Some(speaking) => speaking,
-            None => Reader { settings: &self.settings, device: &self.device }.speaking(&mut parts)?,
+            None => {
+                let (started, reader) =
+                    (Instant::now(), Reader { settings: &self.settings, device: &device });
+                let speaking = reader.speaking(&mut parts)?;
+                let files = reader.speaking_files()?;
+                self.held(EDITX, files, started);
+                speaking
+            }
         };
+        let listener = self.listener.as_ref();
+        let listener = listener.ok_or_else(|| Error::internal("the listener is not there"))?;
         Ok((listener, self.speaking.insert(speaking)))
     }
 
     /// The recogniser, loaded first when it is not; another one is dropped before.
     pub fn recogniser(&mut self, wanted: &Recogniser) -> Result<&Listening> {
-        if !self.can_recognise(wanted) {
-            self.recogniser = None;
+        if !self.can_recognise(wanted)
+            && let Some(former) = self.recogniser.take()
+        {
+            self.hold(|holdings| holdings.models.retain(|held| held.name != former.name()));
         }
         let loaded = match self.recogniser.take() {
             Some(loaded) => loaded,
@@ -173,35 +261,44 @@ impl Models {
     }
 
     fn read_recogniser(&mut self, wanted: &Recogniser) -> Result<Listening> {
+        let (device, started) = (self.device()?, Instant::now());
         match wanted {
             Recogniser::Whisper { model } => {
                 let folder = self.whisper(model.as_deref())?;
-                Ok(Listening::Whisper(Box::new(folder.load(&self.device)?), folder.name()))
+                let whisper = Box::new(folder.load(&device)?);
+                self.held(&folder.name(), safetensors::shards(folder.dir())?, started);
+                Ok(Listening::Whisper(whisper, folder.name()))
             }
             Recogniser::Paraformer => {
                 let checkpoint = self.checkpoint()?;
                 let linguistic = self.linguistic(&checkpoint)?;
-                let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device)?;
+                let paraformer = checkpoint.paraformer_beside(&linguistic, &device)?;
+                self.held(PARAFORMER, vec![checkpoint.path(File::LinguisticWeights)?], started);
                 Ok(Listening::Paraformer(Box::new(paraformer)))
             }
         }
     }
 
     fn read_listener(&mut self, parts: &mut Parts<'_, '_>) -> Result<Listener> {
-        let checkpoint = self.checkpoint()?;
+        let (checkpoint, device, started) = (self.checkpoint()?, self.device()?, Instant::now());
         let linguistic = self.linguistic(&checkpoint)?;
         parts.step()?;
-        let semantic = checkpoint.semantic(&self.device)?;
+        let semantic = checkpoint.semantic(&device)?;
         parts.step()?;
-        let speaker = checkpoint.speaker(&self.device)?;
+        let speaker = checkpoint.speaker(&device)?;
         parts.step()?;
+        let files =
+            [File::LinguisticWeights, File::LinguisticCodebook, File::SemanticTokenizer, File::Speaker];
+        let files = files.map(|file| checkpoint.path(file)).into_iter().collect::<Result<_>>()?;
+        self.held(EDITX, files, started);
         Ok(Listener { linguistic, semantic, speaker })
     }
 
     /// The linguistic tokenizer; its copies share their weights.
     fn linguistic(&mut self, checkpoint: &Checkpoint) -> Result<LinguisticTokenizer> {
         if self.linguistic.is_none() {
-            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &self.device)?);
+            let device = self.device()?;
+            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &device)?);
         }
         self.linguistic.clone().ok_or_else(|| Error::internal("the linguistic tokenizer is not there"))
     }
@@ -242,6 +339,26 @@ impl Reader<'_> {
         Ok(Speaking { device: device.clone(), tokenizer, llm, flow, vocoder })
     }
 
+    /// Where the quantised copy of the language model is kept.
+    fn quantised(&self, kind: WeightKind) -> PathBuf {
+        self.settings.quantised.join(format!("step1-{kind}.weights"))
+    }
+
+    /// The files with weights that speaking needs.
+    fn speaking_files(&self) -> Result<Vec<PathBuf>> {
+        let checkpoint = Checkpoint::open(&self.settings.models)?;
+        let kind = self.settings.precision.kind(self.device);
+        let kept = Some(self.quantised(kind)).filter(|path| path.is_file());
+        let mut files = match (kind, kept) {
+            (WeightKind::Q8 | WeightKind::Q4, Some(kept)) => vec![kept],
+            _ => safetensors::shards(&checkpoint.llm_dir())?,
+        };
+        for file in [File::Tokenizer, File::Flow, File::Vocoder] {
+            files.push(checkpoint.path(file)?);
+        }
+        Ok(files)
+    }
+
     fn llm(&self, checkpoint: &Checkpoint, watch: &mut Watch<'_>) -> Result<Model> {
         let config = checkpoint.llm_config()?;
         let kind = self.settings.precision.kind(self.device);
@@ -254,7 +371,7 @@ impl Reader<'_> {
                     let requests = model::requests(&config, |name| vb.contains_tensor(name));
                     Ok((vb, requests))
                 };
-                let path = self.settings.quantised.join(format!("step1-{kind}.weights"));
+                let path = self.quantised(kind);
                 let mut sources = safetensors::shards(&folder)?;
                 sources.push(checkpoint.path(File::LlmConfig)?);
                 let wanted = Wanted { path: &path, sources: &sources, kind, device: self.device };

@@ -31,6 +31,7 @@ impl Home {
         command.args(args).current_dir(self.dir.path()).env_clear();
         command
             .env("HOME", self.dir.path())
+            .env("XDG_RUNTIME_DIR", self.dir.path().join(".cache"))
             .env("STEPAUDIO_MODELS", miniature())
             .env("STEPAUDIO_DEVICE", "cpu");
         command.stdin(Stdio::null());

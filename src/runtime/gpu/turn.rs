@@ -3,7 +3,7 @@
 //! Two files for each GPU, named after its identifier: whoever loads holds `….lock`, and whoever waits for memory shares
 //! `….want`, so that one who is idle can see it and give way. The kernel drops both when a process ends.
 
-use rustix::fs::OFlags;
+use nix::fcntl::OFlag;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -73,7 +73,7 @@ fn try_lock(path: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io
 /// Opens without following links, and without `O_CREAT` where the file is there: in a folder for everyone, kernels
 /// refuse that for files of others.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     loop {
         match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) if file.metadata()?.is_file() => return Ok(file),
@@ -142,7 +142,7 @@ mod tests {
         std::os::unix::fs::symlink(&target, &lock).unwrap();
         assert!(Turn::try_take(folder.path(), UUID).is_err());
         fs::remove_file(&lock).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
+        nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::all()).unwrap();
         assert!(Turn::try_take(folder.path(), UUID).is_err());
         assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
     }

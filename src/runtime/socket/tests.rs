@@ -1,0 +1,1 @@
+//! Who may use the socket, and who may take its place.
