@@ -3,8 +3,10 @@
 use super::Context;
 use super::printer::{Printer, bytes};
 use crate::error::{Error, Kind, Result};
-use crate::runtime::device::{self, Gpu};
+use crate::runtime::device;
 use crate::runtime::golden::{self, Row, Status};
+use crate::runtime::gpu::Machine;
+use crate::runtime::status::Gpu;
 use crate::runtime::weights::Checkpoint;
 use crate::runtime::weights::inventory::{self, Item};
 use clap::builder::styling::AnsiColor;
@@ -57,7 +59,7 @@ fn inspect(context: &Context) -> Result<()> {
         version: env!("CARGO_PKG_VERSION"),
         cuda: device::has_cuda(),
         device: device::name(&context.settings.device.open()?),
-        gpus: device::gpus(),
+        gpus: Machine::here().look().cards,
         memory_total,
         memory_available,
         models,

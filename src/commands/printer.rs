@@ -1,6 +1,8 @@
 //! The only code that writes to the terminal: data to stdout, talk and progress to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unused_self)] // Methods of the printer even where they keep no state.
 
+pub use crate::runtime::amount::{bytes, duration};
+
 use super::progress::{Batch, Progress};
 use crate::error::Error;
 use clap::ValueEnum;
@@ -132,39 +134,5 @@ impl Printer {
         self.bars.suspend(|| {
             let _ = writeln!(io::stderr().lock(), "{text}");
         });
-    }
-}
-
-/// A duration for people: `85 ms`, `3.2 s`, `2 min 05 s`.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
-        s if s < 99.95 => format!("{s:.1} s"),
-        s => format!("{} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
-    }
-}
-
-/// An amount of memory for people, in binary units.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let power = (count.max(1).ilog2() / 10).min(4) as usize;
-    let value = count as f64 / 1024f64.powi(power as i32);
-    if power == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[power]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        let shown: Vec<String> = [0.0853, 3.21, 125.4].into_iter().map(duration).collect();
-        assert_eq!(shown, ["85 ms", "3.2 s", "2 min 05 s"]);
-    }
-
-    #[test]
-    fn amounts_of_memory_read_well() {
-        let shown: Vec<String> = [0, 1023, 1024, 7_060_000_000].into_iter().map(bytes).collect();
-        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "6.6 GiB"]);
     }
 }

@@ -1,11 +1,15 @@
 //! Where tasks run.
 
+pub mod amount;
 pub mod client;
 pub mod daemon;
 pub mod device;
 mod engine;
 pub mod golden;
+pub mod gpu;
+pub mod notify;
 mod pages;
+pub mod process;
 mod recording;
 pub mod residency;
 mod run;

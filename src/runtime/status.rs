@@ -183,7 +183,7 @@ pub struct Gpus {
 }
 
 /// One GPU as its driver describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Its number in the driver's order.
     pub index: usize,
