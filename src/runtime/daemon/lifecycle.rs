@@ -94,6 +94,8 @@ pub enum Input<K> {
     Gone(u64, String),
     /// The pages of the files were given back.
     Dropped,
+    /// Another process waits for the memory of the GPU.
+    Wanted,
     /// Settings change.
     Set(Changes),
     /// The daemon shall end: after what it has accepted, or at once.
@@ -319,6 +321,11 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         self.stopping
     }
 
+    /// Whether there is a worker without a task.
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.place, Place::Worker(Worker { phase: Phase::Idle(_), .. }))
+    }
+
     /// Whether pages are being given back.
     pub fn is_dropping(&self) -> bool {
         matches!(self.place, Place::Dropping)
@@ -347,6 +354,16 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
                 if matches!(self.place, Place::Dropping) {
                     self.place = Place::Nowhere;
                     self.answer_chores(What::Everything);
+                }
+            }
+            Input::Wanted => {
+                if let Place::Worker(worker) = &mut self.place
+                    && matches!(worker.phase, Phase::Idle(_))
+                {
+                    worker.phase = Phase::Ending(self.now);
+                    let why = "another process waits for the GPU";
+                    self.actions.push(Action::Log(format!("the models are unloaded: {why}")));
+                    self.actions.push(Action::End(worker.id));
                 }
             }
             Input::Set(changes) => self.set(&changes),

@@ -18,6 +18,7 @@ enum Op {
     Obeys,
     GivesBack,
     Waits(u64),
+    Wanted,
     Set(Changes),
     Stop(bool),
 }
@@ -44,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => Just(Op::Obeys),
         4 => Just(Op::GivesBack),
         6 => (0u64..40).prop_map(Op::Waits),
+        1 => Just(Op::Wanted),
         1 => residency.prop_map(|residency| Op::Set(Changes { residency: Some(residency), ..Changes::default() })),
         1 => prop::bool::weighted(0.2).prop_map(Op::Stop),
     ]
@@ -234,6 +236,7 @@ impl World {
                 self.now += Duration::from_secs(*seconds);
                 self.step(Input::Time);
             }
+            Op::Wanted => self.step(Input::Wanted),
             Op::Set(changes) => self.step(Input::Set(changes.clone())),
             Op::Stop(now) => {
                 self.stopped = true;
