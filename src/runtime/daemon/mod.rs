@@ -14,11 +14,11 @@ pub use process::COMMAND;
 
 use super::gpu::Machine;
 use super::residency::ModelSettings;
-use super::{notify, pages, process as processes};
 use super::socket::{Listening, peer};
 use super::status::{self, Status};
 use super::wire::{BUILD, Frame, Got, Hello, Limits, Order, Purpose, Report, Request, Response, Welcome};
 use super::wire::{decode, frame};
+use super::{notify, pages, process as processes};
 use crate::error::{Error, Result};
 use connection::{Connection, Stage};
 use lifecycle::{Action, Input, Lifecycle, What};

@@ -57,7 +57,10 @@ fn a_folder_that_everybody_can_change_is_refused() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     assert!(Socket::at(&open.join("a.sock")).unwrap().listen().is_err());
     fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
-    assert!(Socket::at(&open.join("a.sock")).unwrap().listen().is_ok(), "in such a folder others cannot touch it");
+    assert!(
+        Socket::at(&open.join("a.sock")).unwrap().listen().is_ok(),
+        "in such a folder others cannot touch it"
+    );
 }
 
 #[test]
