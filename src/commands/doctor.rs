@@ -87,15 +87,15 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
     line("models", findings.models.display().to_string());
     for file in &findings.files {
         let (mark, size) = match file.bytes {
-            Some(size) => (printer.paint(AnsiColor::Green, "✓"), bytes(size)),
+            Some(size) => (printer.paint_data(AnsiColor::Green, "✓"), bytes(size)),
             None if !file.required => ("·".to_string(), "missing, optional".to_string()),
-            None => (printer.paint(AnsiColor::Red, "✗"), "missing".to_string()),
+            None => (printer.paint_data(AnsiColor::Red, "✗"), "missing".to_string()),
         };
         let name = file.path.strip_prefix(findings.models).unwrap_or(&file.path);
         printer.data(&format!("  {mark} {size:>17}  {}", name.display()));
     }
     if findings.complete {
-        line("result", printer.paint(AnsiColor::Green, "complete"));
+        line("result", printer.paint_data(AnsiColor::Green, "complete"));
     }
 }
 
@@ -129,8 +129,8 @@ fn show_row(row: &Row, printer: &Printer) {
         return printer.data(&serde_json::to_string(row).unwrap_or_default());
     }
     let mark = match row.status {
-        Status::Ok => printer.paint(AnsiColor::Green, "✓"),
-        Status::Failed => printer.paint(AnsiColor::Red, "✗"),
+        Status::Ok => printer.paint_data(AnsiColor::Green, "✓"),
+        Status::Failed => printer.paint_data(AnsiColor::Red, "✗"),
         Status::Skipped => "·".to_string(),
     };
     let figures = match (row.status, row.unit) {

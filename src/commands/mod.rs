@@ -5,6 +5,8 @@ pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod gpu;
+mod gpu_view;
 mod input;
 mod interrupt;
 mod limit;
@@ -13,6 +15,7 @@ mod printer;
 mod progress;
 mod recognition;
 mod recordings;
+mod screen;
 mod serve;
 mod settings;
 mod speech;
@@ -63,6 +66,9 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Gpu(gpu::Args),
+    #[command(name = "gpu-status", hide = true)]
+    GpuStatus(gpu::StatusArgs),
     Serve(serve::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -97,6 +103,10 @@ pub struct Global {
     /// Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts
     #[arg(long, global = true, value_name = "DURATION")]
     timeout: Option<Limit>,
+    /// Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
+    #[arg(env = "STEPAUDIO_GPU_WAIT", hide_env_values = true)]
+    gpu_wait: Limit,
     /// Print one JSON object per result to stdout
     #[arg(long, global = true)]
     json: bool,
@@ -163,6 +173,8 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Gpu(args) => gpu::run(args, &context),
+        Command::GpuStatus(args) => Ok(gpu::status(args, &context)?),
         Command::Serve(args) => serve::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) | Command::Worker => Ok(()),

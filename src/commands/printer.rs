@@ -31,6 +31,9 @@ pub struct Printer {
     verbose: bool,
     color: bool,
     terminal: bool,
+    /// The same for stdout.
+    data_color: bool,
+    data_terminal: bool,
     /// Every bar that is drawn, so that talk can stand above them.
     bars: MultiProgress,
 }
@@ -38,14 +41,15 @@ pub struct Printer {
 impl Printer {
     /// A printer for this process's streams.
     pub fn new(json: bool, quiet: bool, verbose: bool, color: ColorChoice) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let color = match color {
+        let (terminal, data_terminal) = (io::stderr().is_terminal(), io::stdout().is_terminal());
+        let colored = |terminal: bool| match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
+        let (color, data_color) = (colored(terminal), colored(data_terminal));
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        Self { json, quiet, verbose, color, terminal, bars }
+        Self { json, quiet, verbose, color, terminal, data_color, data_terminal, bars }
     }
 
     /// Whether results are wanted as JSON.
@@ -69,6 +73,19 @@ impl Printer {
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         });
+    }
+
+    /// Writes to stdout as it is; whether its reader is still there.
+    pub fn draw(&self, text: &str) -> bool {
+        self.bars.suspend(|| {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+        })
+    }
+
+    /// Whether stdout is a terminal, where text can be drawn again.
+    pub fn can_redraw(&self) -> bool {
+        self.data_terminal
     }
 
     /// Writes a result: one JSON object with `--json`, else `text` to stderr.
@@ -122,11 +139,12 @@ impl Printer {
 
     /// Colours `text` when colours are on.
     pub fn paint(&self, color: AnsiColor, text: &str) -> String {
-        if !self.color {
-            return text.to_string();
-        }
-        let style: Style = color.on_default().bold();
-        format!("{style}{text}{style:#}")
+        if self.color { painted(color, text) } else { text.to_string() }
+    }
+
+    /// Colours `text` that goes to stdout.
+    pub fn paint_data(&self, color: AnsiColor, text: &str) -> String {
+        if self.data_color { painted(color, text) } else { text.to_string() }
     }
 
     /// Writes a line to stderr, above the bars.
@@ -135,4 +153,9 @@ impl Printer {
             let _ = writeln!(io::stderr().lock(), "{text}");
         });
     }
+}
+
+fn painted(color: AnsiColor, text: &str) -> String {
+    let style: Style = color.on_default().bold();
+    format!("{style}{text}{style:#}")
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub use_daemon: bool,
     /// Longest time for one task.
     pub timeout: Option<Duration>,
+    /// How long to wait for room on a GPU; `None` is for ever.
+    pub gpu_patience: Option<Duration>,
 }
 
 /// `config.toml`.
@@ -64,6 +66,7 @@ impl Settings {
             device: self.device,
             precision: self.precision,
             quantised: self.cache.join("weights"),
+            gpu_patience: self.gpu_patience,
         }
     }
 
@@ -101,6 +104,7 @@ impl Settings {
             socket,
             use_daemon: !global.no_daemon,
             timeout: global.timeout.and_then(|limit| limit.0),
+            gpu_patience: global.gpu_wait.0,
         })
     }
 }

@@ -25,9 +25,9 @@ impl Engine {
         Self { models: Models::new(settings) }
     }
 
-    /// Opens the device, which the first task would do otherwise.
-    pub fn prepare(&mut self) -> Result<()> {
-        self.models.device().map(drop)
+    /// Checks that the device can be used; the first task opens it.
+    pub fn check_device(&self) -> Result<()> {
+        self.models.check_device()
     }
 
     /// What is loaded, now and later.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod daemon;
 pub mod device;
 mod engine;
+mod footprint;
 pub mod golden;
 pub mod gpu;
 pub mod notify;
@@ -89,7 +90,7 @@ enum Place {
 }
 
 impl Session {
-    /// Connects to a daemon, or opens the device; finds and loads nothing.
+    /// Connects to a daemon, or checks the device; finds and loads nothing.
     pub fn open(settings: &SessionSettings) -> Result<Self> {
         let (place, models) = match settings.connect()? {
             Some(daemon) => {
@@ -98,9 +99,9 @@ impl Session {
             }
             None => (Place::Here, settings.models.clone()),
         };
-        let mut engine = Engine::open(&models);
+        let engine = Engine::open(&models);
         if matches!(place, Place::Here) {
-            engine.prepare()?;
+            engine.check_device()?;
         }
         Ok(Self { settings: settings.clone(), models, place, engine })
     }

@@ -69,6 +69,12 @@ impl Machine {
         Ok(self.at(&Wanted { bytes: 0, device, patience: None }, gpu, None))
     }
 
+    /// Free memory of the place that `device` names; `None` where it cannot be known.
+    pub fn free(&self, device: DeviceChoice) -> Option<u64> {
+        let gpus = self.candidates(device).ok()?;
+        gpus.first().filter(|gpu| gpu.total > 0).map(|gpu| gpu.free)
+    }
+
     /// A place with so much free memory. Waits for it, and for its turn, as long as wanted; `watch` is told what is
     /// waited for, and may stop it. The lock is advice: where it cannot be had in time, free memory is enough.
     ///
@@ -146,8 +152,8 @@ impl Line<'_> {
                     None => Err(full(&gpus, self.wanted.bytes)),
                 };
             }
-            self.explain(&gpus, watch)?;
             self.want(&gpus);
+            self.explain(&gpus, watch)?;
             tell(watch, Event::Tick)?;
             std::thread::sleep(LOOK);
         }
@@ -195,7 +201,8 @@ impl Line<'_> {
     }
 
     fn want(&mut self, gpus: &[Gpu]) {
-        for gpu in gpus.iter().filter(|gpu| !is_too_small(gpu, self.wanted.bytes)) {
+        let full = |gpu: &&Gpu| !fits(gpu, self.wanted.bytes) && !is_too_small(gpu, self.wanted.bytes);
+        for gpu in gpus.iter().filter(full) {
             if self.wants.iter().all(|(uuid, _)| *uuid != gpu.uuid) {
                 let want = Want::tell(&self.machine.locks, &gpu.uuid).ok().flatten();
                 self.wants.extend(want.map(|want| (gpu.uuid.clone(), want)));
