@@ -300,6 +300,11 @@ pub enum Event {
     Transcript(String),
     /// The next piece of the result.
     Samples(Audio),
+    /// The task waits in a daemon for so many others.
+    Waiting {
+        /// Tasks before this one.
+        ahead: usize,
+    },
     /// Nothing new; the listener may stop the task.
     Tick,
     /// Something that the user should know.

@@ -11,6 +11,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["commands"]),
     ("clap_complete", &["commands"]),
     ("indicatif", &["commands"]),
+    ("console", &["commands"]),
     ("walkdir", &["commands"]),
     ("candle_core", &["runtime", "models"]),
     ("candle_nn", &["runtime", "models"]),

@@ -3,8 +3,10 @@
 use super::Context;
 use super::printer::{Printer, bytes};
 use crate::error::{Error, Kind, Result};
-use crate::runtime::device::{self, Gpu};
+use crate::runtime::device;
 use crate::runtime::golden::{self, Row, Status};
+use crate::runtime::gpu::Machine;
+use crate::runtime::status::Gpu;
 use crate::runtime::weights::Checkpoint;
 use crate::runtime::weights::inventory::{self, Item};
 use clap::builder::styling::AnsiColor;
@@ -57,7 +59,7 @@ fn inspect(context: &Context) -> Result<()> {
         version: env!("CARGO_PKG_VERSION"),
         cuda: device::has_cuda(),
         device: device::name(&context.settings.device.open()?),
-        gpus: device::gpus(),
+        gpus: Machine::here().look().cards,
         memory_total,
         memory_available,
         models,
@@ -85,15 +87,15 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
     line("models", findings.models.display().to_string());
     for file in &findings.files {
         let (mark, size) = match file.bytes {
-            Some(size) => (printer.paint(AnsiColor::Green, "✓"), bytes(size)),
+            Some(size) => (printer.paint_data(AnsiColor::Green, "✓"), bytes(size)),
             None if !file.required => ("·".to_string(), "missing, optional".to_string()),
-            None => (printer.paint(AnsiColor::Red, "✗"), "missing".to_string()),
+            None => (printer.paint_data(AnsiColor::Red, "✗"), "missing".to_string()),
         };
         let name = file.path.strip_prefix(findings.models).unwrap_or(&file.path);
         printer.data(&format!("  {mark} {size:>17}  {}", name.display()));
     }
     if findings.complete {
-        line("result", printer.paint(AnsiColor::Green, "complete"));
+        line("result", printer.paint_data(AnsiColor::Green, "complete"));
     }
 }
 
@@ -127,8 +129,8 @@ fn show_row(row: &Row, printer: &Printer) {
         return printer.data(&serde_json::to_string(row).unwrap_or_default());
     }
     let mark = match row.status {
-        Status::Ok => printer.paint(AnsiColor::Green, "✓"),
-        Status::Failed => printer.paint(AnsiColor::Red, "✗"),
+        Status::Ok => printer.paint_data(AnsiColor::Green, "✓"),
+        Status::Failed => printer.paint_data(AnsiColor::Red, "✗"),
         Status::Skipped => "·".to_string(),
     };
     let figures = match (row.status, row.unit) {

@@ -5,13 +5,18 @@ pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod gpu;
+mod gpu_view;
 mod input;
 mod interrupt;
+mod limit;
 mod output;
 mod printer;
 mod progress;
 mod recognition;
 mod recordings;
+mod screen;
+mod serve;
 mod settings;
 mod speech;
 mod subtitles;
@@ -20,8 +25,10 @@ mod transcribe;
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
+use crate::runtime::worker;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
+use limit::Limit;
 use printer::{ColorChoice, Printer};
 use settings::Settings;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,8 +66,15 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Gpu(gpu::Args),
+    #[command(name = "gpu-status", hide = true)]
+    GpuStatus(gpu::StatusArgs),
+    Serve(serve::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
+    /// Own the models for the daemon that started this process
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Flags that every command takes.
@@ -79,6 +93,20 @@ pub struct Global {
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
+    /// Socket of the daemon, which runs the task when it runs [default: below $XDG_RUNTIME_DIR or /tmp]
+    #[arg(long, global = true, value_name = "PATH", env = "STEPAUDIO_SOCKET", hide_env_values = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    socket: Option<PathBuf>,
+    /// Run in this process even if a daemon runs
+    #[arg(long, global = true)]
+    no_daemon: bool,
+    /// Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts
+    #[arg(long, global = true, value_name = "DURATION")]
+    timeout: Option<Limit>,
+    /// Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
+    #[arg(env = "STEPAUDIO_GPU_WAIT", hide_env_values = true)]
+    gpu_wait: Limit,
     /// Print one JSON object per result to stdout
     #[arg(long, global = true)]
     json: bool,
@@ -126,18 +154,30 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
-    if let Command::Completions(args) = &cli.command {
-        completions::run(args, printer);
-        return Ok(());
+    match &cli.command {
+        Command::Completions(args) => {
+            completions::run(args, printer);
+            return Ok(());
+        }
+        Command::Worker => return Ok(worker::run()?),
+        _ => {}
     }
     let settings = Settings::resolve(&cli.global)?;
+    if let Command::Serve(args) = &cli.command
+        && args.is_daemon()
+    {
+        return serve::serve(args, &settings, printer);
+    }
     let context = Context { settings, printer: printer.clone(), interrupt: Interrupt::listen()? };
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Gpu(args) => gpu::run(args, &context),
+        Command::GpuStatus(args) => Ok(gpu::status(args, &context)?),
+        Command::Serve(args) => serve::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Worker => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The only code that writes to the terminal: data to stdout, talk and progress to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unused_self)] // Methods of the printer even where they keep no state.
 
+pub use crate::runtime::amount::{bytes, duration};
+
 use super::progress::{Batch, Progress};
 use crate::error::Error;
 use clap::ValueEnum;
@@ -29,6 +31,9 @@ pub struct Printer {
     verbose: bool,
     color: bool,
     terminal: bool,
+    /// The same for stdout.
+    data_color: bool,
+    data_terminal: bool,
     /// Every bar that is drawn, so that talk can stand above them.
     bars: MultiProgress,
 }
@@ -36,14 +41,15 @@ pub struct Printer {
 impl Printer {
     /// A printer for this process's streams.
     pub fn new(json: bool, quiet: bool, verbose: bool, color: ColorChoice) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let color = match color {
+        let (terminal, data_terminal) = (io::stderr().is_terminal(), io::stdout().is_terminal());
+        let colored = |terminal: bool| match color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
+        let (color, data_color) = (colored(terminal), colored(data_terminal));
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        Self { json, quiet, verbose, color, terminal, bars }
+        Self { json, quiet, verbose, color, terminal, data_color, data_terminal, bars }
     }
 
     /// Whether results are wanted as JSON.
@@ -67,6 +73,19 @@ impl Printer {
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         });
+    }
+
+    /// Writes to stdout as it is; whether its reader is still there.
+    pub fn draw(&self, text: &str) -> bool {
+        self.bars.suspend(|| {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+        })
+    }
+
+    /// Whether stdout is a terminal, where text can be drawn again.
+    pub fn can_redraw(&self) -> bool {
+        self.data_terminal
     }
 
     /// Writes a result: one JSON object with `--json`, else `text` to stderr.
@@ -120,11 +139,12 @@ impl Printer {
 
     /// Colours `text` when colours are on.
     pub fn paint(&self, color: AnsiColor, text: &str) -> String {
-        if !self.color {
-            return text.to_string();
-        }
-        let style: Style = color.on_default().bold();
-        format!("{style}{text}{style:#}")
+        if self.color { painted(color, text) } else { text.to_string() }
+    }
+
+    /// Colours `text` that goes to stdout.
+    pub fn paint_data(&self, color: AnsiColor, text: &str) -> String {
+        if self.data_color { painted(color, text) } else { text.to_string() }
     }
 
     /// Writes a line to stderr, above the bars.
@@ -135,36 +155,7 @@ impl Printer {
     }
 }
 
-/// A duration for people: `85 ms`, `3.2 s`, `2 min 05 s`.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
-        s if s < 99.95 => format!("{s:.1} s"),
-        s => format!("{} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
-    }
-}
-
-/// An amount of memory for people, in binary units.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let power = (count.max(1).ilog2() / 10).min(4) as usize;
-    let value = count as f64 / 1024f64.powi(power as i32);
-    if power == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[power]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        let shown: Vec<String> = [0.0853, 3.21, 125.4].into_iter().map(duration).collect();
-        assert_eq!(shown, ["85 ms", "3.2 s", "2 min 05 s"]);
-    }
-
-    #[test]
-    fn amounts_of_memory_read_well() {
-        let shown: Vec<String> = [0, 1023, 1024, 7_060_000_000].into_iter().map(bytes).collect();
-        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "6.6 GiB"]);
-    }
+fn painted(color: AnsiColor, text: &str) -> String {
+    let style: Style = color.on_default().bold();
+    format!("{style}{text}{style:#}")
 }

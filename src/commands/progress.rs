@@ -39,6 +39,7 @@ impl Progress {
             Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
             Event::Step { number, total, edit } => self.step(*number, *total, edit),
+            Event::Waiting { ahead } => self.wait(*ahead),
             Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
         }
     }
@@ -51,6 +52,22 @@ impl Progress {
                 bars.remove(&bar);
             }
         }
+    }
+
+    /// The bar stays until the first stage begins.
+    fn wait(&mut self, ahead: usize) {
+        self.clear();
+        let text = match ahead {
+            0 => "next in the daemon's queue".to_string(),
+            1 => "waiting in the daemon's queue, 1 task is before".to_string(),
+            _ => format!("waiting in the daemon's queue, {ahead} tasks are before"),
+        };
+        let Some(bars) = self.printer.bars() else { return self.printer.talk(&text) };
+        let bar = bars.add(ProgressBar::no_length());
+        bar.set_style(style("{spinner} {msg} {elapsed}"));
+        bar.set_message(text);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        self.bar = Some(bar);
     }
 
     fn step(&mut self, number: usize, total: usize, edit: &Edit) {

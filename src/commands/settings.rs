@@ -3,18 +3,23 @@
 use super::Global;
 use crate::error::{Error, Result};
 use crate::models::nn::linear::Precision;
+use crate::runtime::SessionSettings;
 use crate::runtime::device::DeviceChoice;
 use crate::runtime::residency::ModelSettings;
+use crate::runtime::socket::Socket;
 use serde::Deserialize;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Plain values that every command works with.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The folder that holds the checkpoint folders.
     pub models: PathBuf,
+    /// Whether the user named that folder.
+    pub models_named: bool,
     /// Where the networks run.
     pub device: DeviceChoice,
     /// How the language model's weights are kept.
@@ -23,6 +28,14 @@ pub struct Settings {
     pub seed: u64,
     /// Where derived files are kept.
     pub cache: PathBuf,
+    /// Where the daemon listens.
+    pub socket: Socket,
+    /// Whether a daemon that runs is used.
+    pub use_daemon: bool,
+    /// Longest time for one task.
+    pub timeout: Option<Duration>,
+    /// How long to wait for room on a GPU; `None` is for ever.
+    pub gpu_patience: Option<Duration>,
 }
 
 /// `config.toml`.
@@ -36,13 +49,24 @@ struct File {
 }
 
 impl Settings {
-    /// What the engine needs to know.
-    pub fn engine(&self) -> ModelSettings {
+    /// What a session needs to know.
+    pub fn engine(&self) -> SessionSettings {
+        SessionSettings {
+            models: self.model_settings(),
+            models_named: self.models_named,
+            daemon: self.use_daemon.then(|| self.socket.clone()),
+            timeout: self.timeout,
+        }
+    }
+
+    /// The models and how they are held.
+    pub fn model_settings(&self) -> ModelSettings {
         ModelSettings {
             models: self.models.clone(),
             device: self.device,
             precision: self.precision,
             quantised: self.cache.join("weights"),
+            gpu_patience: self.gpu_patience,
         }
     }
 
@@ -60,12 +84,28 @@ impl Settings {
             (None, Some(text)) => text.parse().map_err(|why| bad_value("dtype", &path, why))?,
             (None, None) => Precision::default(),
         };
-        let models = match global.models.clone().or(file.models) {
+        let named = global.models.clone().or(file.models);
+        let models_named = named.is_some();
+        let models = match named {
             Some(models) => models,
             None => user_folder("XDG_DATA_HOME", ".local/share")?.join("models"),
         };
-        let seed = global.seed.or(file.seed).unwrap_or(0);
-        Ok(Self { models, device, precision, seed, cache: user_folder("XDG_CACHE_HOME", ".cache")? })
+        let socket = match &global.socket {
+            Some(path) => Socket::at(path)?,
+            None => Socket::usual(absolute_variable("XDG_RUNTIME_DIR")),
+        };
+        Ok(Self {
+            models,
+            models_named,
+            device,
+            precision,
+            seed: global.seed.or(file.seed).unwrap_or(0),
+            cache: user_folder("XDG_CACHE_HOME", ".cache")?,
+            socket,
+            use_daemon: !global.no_daemon,
+            timeout: global.timeout.and_then(|limit| limit.0),
+            gpu_patience: global.gpu_wait.0,
+        })
     }
 }
 
@@ -86,11 +126,15 @@ fn read_file(path: &Path) -> Result<File> {
     }
 }
 
+/// A folder of the environment; as the specification says, a relative one does not count.
+fn absolute_variable(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// Our folder below the user's folder of one kind, as the XDG base directory specification says.
 fn user_folder(variable: &str, below_home: &str) -> Result<PathBuf> {
-    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
-    let base = env::var_os(variable).map(PathBuf::from).and_then(absolute);
-    let base = base.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)));
+    let base =
+        absolute_variable(variable).or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below_home)));
     let base = base.ok_or_else(|| {
         Error::usage(format!("neither `{variable}` nor `HOME` is set"))
             .hint(format!("set `{variable}` to a folder"))

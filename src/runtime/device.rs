@@ -1,14 +1,14 @@
-//! Choosing a device, and what NVML says about the GPUs of this machine.
+//! The device that is asked for, and opening it.
 
+use super::gpu::Machine;
 use crate::error::{Error, Kind, Result};
 use candle_core::Device;
-use nvml_wrapper::Nvml;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Where the networks run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceChoice {
     /// A GPU when one can be used, else the CPU.
     #[default]
@@ -53,24 +53,15 @@ impl DeviceChoice {
     /// # Errors
     /// [`Kind::Device`] when a GPU was asked for and cannot be used.
     pub fn open(self) -> Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(cuda(None).unwrap_or(Device::Cpu)),
-            Self::Cuda(number) => cuda(number),
-        }
+        Machine::here().place(self)?.open()
     }
 }
 
-fn cuda(number: Option<usize>) -> Result<Device> {
-    let unavailable = |why: String| {
-        Error::new(Kind::Device, "no GPU can be used")
-            .cause(why)
-            .hint("use `--device cpu`, or `--device auto` to fall back by itself")
-    };
+/// Opens GPU `cuda:<number>`.
+pub(super) fn cuda(number: usize) -> Result<Device> {
     if !has_cuda() {
-        return Err(unavailable("this build has no CUDA support (built without `--features cuda`)".into()));
+        return Err(no_cuda());
     }
-    let number = number.unwrap_or_else(emptiest_gpu);
     // The CUDA driver is loaded by name at run time, and cudarc panics when it is not installed.
     let opened = std::panic::catch_unwind(|| Device::new_cuda(number));
     match opened {
@@ -80,41 +71,20 @@ fn cuda(number: Option<usize>) -> Result<Device> {
     }
 }
 
+/// The error of a build that cannot use a GPU.
+pub(super) fn no_cuda() -> Error {
+    unavailable("this build has no CUDA support (built without `--features cuda`)".into())
+}
+
+fn unavailable(why: String) -> Error {
+    Error::new(Kind::Device, "no GPU can be used")
+        .cause(why)
+        .hint("use `--device cpu`, or `--device auto` to fall back by itself")
+}
+
 /// Whether this build can use CUDA.
 pub fn has_cuda() -> bool {
     candle_core::utils::cuda_is_available()
-}
-
-/// One GPU as NVML sees it; nothing here creates a context on the GPU.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Gpu {
-    /// Number of the GPU.
-    pub index: usize,
-    /// Product name.
-    pub name: String,
-    /// Free memory in bytes.
-    pub free: u64,
-    /// Used memory in bytes.
-    pub used: u64,
-    /// Total memory in bytes.
-    pub total: u64,
-}
-
-/// The GPUs of this machine; empty without a driver.
-pub fn gpus() -> Vec<Gpu> {
-    let Ok(nvml) = Nvml::init() else { return Vec::new() };
-    let count = nvml.device_count().unwrap_or(0);
-    let read = |index: u32| {
-        let device = nvml.device_by_index(index).ok()?;
-        let memory = device.memory_info().ok()?;
-        let name = device.name().unwrap_or_else(|_| "unknown GPU".into());
-        Some(Gpu { index: index as usize, name, free: memory.free, used: memory.used, total: memory.total })
-    };
-    (0..count).filter_map(read).collect()
-}
-
-fn emptiest_gpu() -> usize {
-    gpus().into_iter().max_by_key(|gpu| gpu.free).map_or(0, |gpu| gpu.index)
 }
 
 /// A short name of an open device, such as `cpu` or `cuda:0`.

@@ -1,6 +1,6 @@
 //! The engine: each task as a recipe over the models.
 
-use super::residency::{ModelSettings, Models};
+use super::residency::{HoldingsView, ModelSettings, Models};
 use super::run::Run;
 use super::speech::{Spoken, speak};
 use super::transcription::{Written, transcribe};
@@ -20,9 +20,19 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the device; finds and loads nothing.
-    pub fn open(settings: &ModelSettings) -> Result<Self> {
-        Ok(Self { models: Models::new(settings)? })
+    /// Opens no device and loads nothing.
+    pub fn open(settings: &ModelSettings) -> Self {
+        Self { models: Models::new(settings) }
+    }
+
+    /// Checks that the device can be used; the first task opens it.
+    pub fn check_device(&self) -> Result<()> {
+        self.models.check_device()
+    }
+
+    /// What is loaded, now and later.
+    pub fn holdings(&self) -> HoldingsView {
+        self.models.holdings()
     }
 
     /// Checks that all files that make speech are there.

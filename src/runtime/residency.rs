@@ -1,6 +1,9 @@
 //! Which models are loaded, and loading them on first use.
 
-use super::device::DeviceChoice;
+use super::device::{self, DeviceChoice};
+use super::footprint::Footprint;
+use super::gpu::{self, Holding, Machine, Room};
+use super::status::Gpu;
 use super::transcription::{self, PARAFORMER};
 use super::weights::quantised::{self, Wanted};
 use super::weights::whisper::WhisperFolder;
@@ -18,11 +21,22 @@ use crate::models::vocoder::Vocoder;
 use crate::models::voice::Listener;
 use crate::models::whisper::Whisper;
 use crate::task::{Event, Recogniser, Recognition, Stage, Watch};
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The name of the model that speaks, with all that analyses recordings for it.
+const EDITX: &str = "Step-Audio-EditX";
+
+/// The files with weights of what analyses recordings.
+const LISTENER: [File; 4] =
+    [File::LinguisticWeights, File::LinguisticCodebook, File::SemanticTokenizer, File::Speaker];
 
 /// Where the models come from and how they are held.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSettings {
     /// The folder that holds the checkpoint folders.
     pub models: PathBuf,
@@ -32,17 +46,84 @@ pub struct ModelSettings {
     pub precision: Precision,
     /// Where quantised copies are kept.
     pub quantised: PathBuf,
+    /// How long to wait for room on a GPU; `None` is for ever.
+    pub gpu_patience: Option<Duration>,
 }
+
+impl ModelSettings {
+    /// With absolute paths, for a process with another working folder.
+    pub fn absolute(&self) -> Result<Self> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|error| Error::usage(format!("`{}` is no folder", path.display())).cause(error))
+        };
+        let (models, quantised) = (absolute(&self.models)?, absolute(&self.quantised)?);
+        Ok(Self { models, quantised, ..self.clone() })
+    }
+}
+
+/// What is loaded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// Where the networks run, such as `cpu` or `cuda:0`; `None` before the device is opened.
+    pub device: Option<String>,
+    /// Each model.
+    pub models: Vec<Held>,
+}
+
+/// A model that is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its name, that of its folder.
+    pub name: String,
+    /// The files that it was loaded from.
+    pub files: Vec<PathBuf>,
+    /// What its weights take on a GPU, by the size of their files; 0 on a CPU.
+    pub device_bytes: u64,
+    /// How long loading it took.
+    pub seconds: f64,
+}
+
+/// A view of what is loaded that can be looked at while a task runs.
+pub type HoldingsView = Arc<Mutex<Holdings>>;
 
 /// The models, each part loaded when a task first needs it.
 pub struct Models {
     settings: ModelSettings,
-    device: Device,
+    machine: Machine,
+    /// `None` until something is loaded, so that checking files opens no GPU.
+    place: Option<Place>,
+    holdings: HoldingsView,
+    /// What each model holds of a simulated GPU.
+    simulated: BTreeMap<String, Vec<Holding>>,
     /// Shared by the listener and the Paraformer.
     linguistic: Option<LinguisticTokenizer>,
     listener: Option<Listener>,
     speaking: Option<Speaking>,
     recogniser: Option<Loaded>,
+}
+
+/// Where the networks run.
+struct Place {
+    device: Device,
+    /// The card, when its driver tells about it.
+    gpu: Option<Gpu>,
+}
+
+impl Place {
+    fn name(&self) -> String {
+        let number = self.gpu.as_ref().and_then(|gpu| gpu.cuda);
+        number.map_or_else(|| device::name(&self.device), |number| format!("cuda:{number}"))
+    }
+
+    /// What names this place for further loads.
+    fn choice(&self) -> DeviceChoice {
+        match (&self.gpu, self.device.location()) {
+            (Some(gpu), _) => DeviceChoice::Cuda(gpu.cuda),
+            (None, DeviceLocation::Cuda { gpu_id }) => DeviceChoice::Cuda(Some(gpu_id)),
+            (None, _) => DeviceChoice::Cpu,
+        }
+    }
 }
 
 /// Everything that makes speech of a voice and a text.
@@ -72,6 +153,15 @@ struct Loaded {
     listening: Listening,
 }
 
+impl Loaded {
+    fn name(&self) -> &str {
+        match &self.listening {
+            Listening::Whisper(_, name) => name,
+            Listening::Paraformer(_) => PARAFORMER,
+        }
+    }
+}
+
 /// A recogniser.
 pub enum Listening {
     /// With its name.
@@ -81,17 +171,112 @@ pub enum Listening {
 }
 
 impl Models {
-    /// Opens the device; finds and loads nothing.
-    pub fn new(settings: &ModelSettings) -> Result<Self> {
-        let device = settings.device.open()?;
-        Ok(Self {
+    /// Opens no device and loads nothing.
+    pub fn new(settings: &ModelSettings) -> Self {
+        Self {
             settings: settings.clone(),
-            device,
+            machine: Machine::here(),
+            place: None,
+            holdings: HoldingsView::default(),
+            simulated: BTreeMap::new(),
             linguistic: None,
             listener: None,
             speaking: None,
             recogniser: None,
-        })
+        }
+    }
+
+    /// Checks that the device can be used, without opening it.
+    pub fn check_device(&self) -> Result<()> {
+        self.machine.place(self.settings.device).map(drop)
+    }
+
+    /// The device, once room was made on it.
+    fn device(&self) -> Result<Device> {
+        let place = self.place.as_ref();
+        place.map(|place| place.device.clone()).ok_or_else(|| Error::internal("the device is not open"))
+    }
+
+    /// Waits until the model `name` fits on the device, and opens it. What is loaded while the room lives is safe from
+    /// other processes.
+    fn make_room(&mut self, name: &str, footprint: Footprint, watch: &mut Watch<'_>) -> Result<Room> {
+        if !self.is_held(name) {
+            self.simulated.remove(name);
+        }
+        self.give_way(name, footprint, watch)?;
+        let bytes = footprint.bytes(self.place.is_none());
+        let device = self.place.as_ref().map_or(self.settings.device, Place::choice);
+        let wanted = gpu::Wanted { bytes, device, patience: self.settings.gpu_patience };
+        let room = self.machine.room(&wanted, watch)?;
+        if self.place.is_none() {
+            let place = Place { device: room.open()?, gpu: room.gpu().cloned() };
+            self.hold(|holdings| holdings.device = Some(place.name()));
+            self.place = Some(place);
+        }
+        self.simulated.entry(name.to_string()).or_default().extend(room.hold()?);
+        Ok(room)
+    }
+
+    /// Drops the other model where both do not fit: nobody else would ever make room for this one.
+    fn give_way(&mut self, name: &str, footprint: Footprint, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(place) = self.place.as_ref().filter(|place| place.gpu.is_some()) else { return Ok(()) };
+        let others = self.holdings.lock().unwrap_or_else(PoisonError::into_inner).models.clone();
+        let others: Vec<String> =
+            others.into_iter().map(|held| held.name).filter(|other| other != name).collect();
+        let enough = self.machine.free(place.choice()).is_none_or(|free| free >= footprint.bytes(false));
+        if others.is_empty() || enough {
+            return Ok(());
+        }
+        let device = place.device.clone();
+        for other in others {
+            proceed(watch(Event::Note(format!(
+                "`{other}` leaves the GPU: `{name}` does not fit beside it"
+            ))))?;
+            self.forget(&other);
+        }
+        device.synchronize().map_err(|error| Error::internal("the GPU does not answer").cause(error))
+    }
+
+    /// Drops the model `name`.
+    fn forget(&mut self, name: &str) {
+        if name == EDITX {
+            (self.listener, self.speaking) = (None, None);
+        } else {
+            self.recogniser = None;
+        }
+        self.simulated.remove(name);
+        self.hold(|holdings| holdings.models.retain(|held| held.name != name));
+    }
+
+    /// What is loaded, now and later.
+    pub fn holdings(&self) -> HoldingsView {
+        Arc::clone(&self.holdings)
+    }
+
+    fn hold(&self, change: impl FnOnce(&mut Holdings)) {
+        change(&mut self.holdings.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn is_held(&self, name: &str) -> bool {
+        let holdings = self.holdings.lock().unwrap_or_else(PoisonError::into_inner);
+        holdings.models.iter().any(|held| held.name == name)
+    }
+
+    /// Notes that a part of the model `name` was loaded from `files` since `started`.
+    fn held(&self, name: &str, files: Vec<PathBuf>, started: Instant) {
+        let on_gpu = self.place.as_ref().is_some_and(|place| place.gpu.is_some() || !place.device.is_cpu());
+        let size = |path: &PathBuf| path.metadata().map_or(0, |meta| meta.len());
+        let device_bytes = if on_gpu { files.iter().map(size).sum() } else { 0 };
+        let seconds = started.elapsed().as_secs_f64();
+        self.hold(|holdings| {
+            if let Some(held) = holdings.models.iter_mut().find(|held| held.name == name) {
+                held.files.extend(files);
+                held.device_bytes += device_bytes;
+                held.seconds += seconds;
+            } else {
+                holdings.models.push(Held { name: name.into(), files, device_bytes, seconds });
+            }
+        });
     }
 
     /// Checks that all files that make speech are there; the error lists every missing one.
@@ -133,28 +318,56 @@ impl Models {
     /// What analyses recordings and makes speech, loaded first when it is not; `watch` sees each part and may stop between
     /// two.
     pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
+        let _room = match self.missing_for_speech()? {
+            Some(missing) => Some(self.make_room(EDITX, missing, watch)?),
+            None => None,
+        };
         let total = 3 * usize::from(self.listener.is_none()) + 4 * usize::from(self.speaking.is_none());
         let mut parts = Parts { done: 0, total, watch };
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => self.read_listener(&mut parts)?,
-        };
-        let listener = self.listener.insert(listener);
+        if self.listener.is_none() {
+            self.listener = Some(self.read_listener(&mut parts)?);
+        }
         let speaking = match self.speaking.take() {
             Some(speaking) => speaking,
-            None => Reader { settings: &self.settings, device: &self.device }.speaking(&mut parts)?,
+            None => {
+                let (started, device) = (Instant::now(), self.device()?);
+                let reader = Reader { settings: &self.settings, device: &device };
+                let speaking = reader.speaking(&mut parts)?;
+                let files = reader.speaking_files()?;
+                self.held(EDITX, files, started);
+                speaking
+            }
         };
+        let listener = self.listener.as_ref();
+        let listener = listener.ok_or_else(|| Error::internal("the listener is not there"))?;
         Ok((listener, self.speaking.insert(speaking)))
     }
 
-    /// The recogniser, loaded first when it is not; another one is dropped before.
-    pub fn recogniser(&mut self, wanted: &Recogniser) -> Result<&Listening> {
-        if !self.can_recognise(wanted) {
-            self.recogniser = None;
+    /// The weights that have to be loaded before speech can be made; `None` when all are there.
+    fn missing_for_speech(&self) -> Result<Option<Footprint>> {
+        if self.can_speak() {
+            return Ok(None);
+        }
+        let (checkpoint, mut missing) = (self.checkpoint()?, Footprint::default());
+        if self.listener.is_none() {
+            missing = missing.and(Footprint::of_files(&checkpoint, &LISTENER));
+        }
+        if self.speaking.is_none() {
+            let sound = Footprint::of_files(&checkpoint, &[File::Flow, File::Vocoder]);
+            missing = missing.and(sound).and(Footprint::of_llm(&checkpoint, self.settings.precision)?);
+        }
+        Ok(Some(missing))
+    }
+
+    /// The recogniser, loaded first when it is not; another one is dropped before. `watch` may stop waiting for room.
+    pub fn recogniser(&mut self, wanted: &Recogniser, watch: &mut Watch<'_>) -> Result<&Listening> {
+        let former = self.recogniser.as_ref().filter(|former| former.wanted != *wanted);
+        if let Some(name) = former.map(|former| former.name().to_string()) {
+            self.forget(&name);
         }
         let loaded = match self.recogniser.take() {
             Some(loaded) => loaded,
-            None => Loaded { wanted: wanted.clone(), listening: self.read_recogniser(wanted)? },
+            None => Loaded { wanted: wanted.clone(), listening: self.read_recogniser(wanted, watch)? },
         };
         Ok(&self.recogniser.insert(loaded).listening)
     }
@@ -172,36 +385,48 @@ impl Models {
         WhisperFolder::find(&self.settings.models, model)
     }
 
-    fn read_recogniser(&mut self, wanted: &Recogniser) -> Result<Listening> {
+    fn read_recogniser(&mut self, wanted: &Recogniser, watch: &mut Watch<'_>) -> Result<Listening> {
         match wanted {
             Recogniser::Whisper { model } => {
                 let folder = self.whisper(model.as_deref())?;
-                Ok(Listening::Whisper(Box::new(folder.load(&self.device)?), folder.name()))
+                let (name, files) = (folder.name(), safetensors::shards(folder.dir())?);
+                let _room = self.make_room(&name, Footprint::of(&files), watch)?;
+                let started = Instant::now();
+                let whisper = Box::new(folder.load(&self.device()?)?);
+                self.held(&name, files, started);
+                Ok(Listening::Whisper(whisper, name))
             }
             Recogniser::Paraformer => {
                 let checkpoint = self.checkpoint()?;
+                let files = vec![checkpoint.path(File::LinguisticWeights)?];
+                let _room = self.make_room(PARAFORMER, Footprint::of(&files), watch)?;
+                let started = Instant::now();
                 let linguistic = self.linguistic(&checkpoint)?;
-                let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device)?;
+                let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device()?)?;
+                self.held(PARAFORMER, files, started);
                 Ok(Listening::Paraformer(Box::new(paraformer)))
             }
         }
     }
 
     fn read_listener(&mut self, parts: &mut Parts<'_, '_>) -> Result<Listener> {
-        let checkpoint = self.checkpoint()?;
+        let (checkpoint, device, started) = (self.checkpoint()?, self.device()?, Instant::now());
         let linguistic = self.linguistic(&checkpoint)?;
         parts.step()?;
-        let semantic = checkpoint.semantic(&self.device)?;
+        let semantic = checkpoint.semantic(&device)?;
         parts.step()?;
-        let speaker = checkpoint.speaker(&self.device)?;
+        let speaker = checkpoint.speaker(&device)?;
         parts.step()?;
+        let files = LISTENER.map(|file| checkpoint.path(file)).into_iter().collect::<Result<_>>()?;
+        self.held(EDITX, files, started);
         Ok(Listener { linguistic, semantic, speaker })
     }
 
     /// The linguistic tokenizer; its copies share their weights.
     fn linguistic(&mut self, checkpoint: &Checkpoint) -> Result<LinguisticTokenizer> {
         if self.linguistic.is_none() {
-            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &self.device)?);
+            let device = self.device()?;
+            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &device)?);
         }
         self.linguistic.clone().ok_or_else(|| Error::internal("the linguistic tokenizer is not there"))
     }
@@ -242,6 +467,26 @@ impl Reader<'_> {
         Ok(Speaking { device: device.clone(), tokenizer, llm, flow, vocoder })
     }
 
+    /// Where the quantised copy of the language model is kept.
+    fn quantised(&self, kind: WeightKind) -> PathBuf {
+        self.settings.quantised.join(format!("step1-{kind}.weights"))
+    }
+
+    /// The files with weights that speaking needs.
+    fn speaking_files(&self) -> Result<Vec<PathBuf>> {
+        let checkpoint = Checkpoint::open(&self.settings.models)?;
+        let kind = self.settings.precision.kind(self.device);
+        let kept = Some(self.quantised(kind)).filter(|path| path.is_file());
+        let mut files = match (kind, kept) {
+            (WeightKind::Q8 | WeightKind::Q4, Some(kept)) => vec![kept],
+            _ => safetensors::shards(&checkpoint.llm_dir())?,
+        };
+        for file in [File::Tokenizer, File::Flow, File::Vocoder] {
+            files.push(checkpoint.path(file)?);
+        }
+        Ok(files)
+    }
+
     fn llm(&self, checkpoint: &Checkpoint, watch: &mut Watch<'_>) -> Result<Model> {
         let config = checkpoint.llm_config()?;
         let kind = self.settings.precision.kind(self.device);
@@ -254,7 +499,7 @@ impl Reader<'_> {
                     let requests = model::requests(&config, |name| vb.contains_tensor(name));
                     Ok((vb, requests))
                 };
-                let path = self.settings.quantised.join(format!("step1-{kind}.weights"));
+                let path = self.quantised(kind);
                 let mut sources = safetensors::shards(&folder)?;
                 sources.push(checkpoint.path(File::LlmConfig)?);
                 let wanted = Wanted { path: &path, sources: &sources, kind, device: self.device };

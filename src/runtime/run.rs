@@ -46,9 +46,9 @@ impl<'w, 'e> Run<'w, 'e> {
         wanted: &Recogniser,
     ) -> Result<&'m Listening> {
         if !models.can_recognise(wanted) {
-            self.stage(Stage::Load, |_| models.recogniser(wanted).map(drop))?;
+            self.stage(Stage::Load, |run| models.recogniser(wanted, run.watch).map(drop))?;
         }
-        models.recogniser(wanted)
+        models.recogniser(wanted, self.watch)
     }
 
     /// Tells the listener; an error when it wants the task to stop.

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// What a user asks for with `--dtype`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Precision {
     /// The fastest kind that the device computes well: `q8` on a CPU, `bf16` on a GPU.
     #[default]
@@ -29,6 +29,15 @@ impl Precision {
             Self::Only(kind) => kind,
             Self::Auto if device.is_cpu() => WeightKind::Q8,
             Self::Auto => WeightKind::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(kind) => kind.fmt(f),
         }
     }
 }

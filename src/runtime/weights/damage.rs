@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// The miniature checkpoint.
-pub(super) fn miniature() -> PathBuf {
+pub fn miniature() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint")
 }
 

@@ -34,4 +34,4 @@ fn unreadable(path: &Path, why: impl Display) -> Error {
 }
 
 #[cfg(test)]
-mod damage;
+pub(in crate::runtime) mod damage;
