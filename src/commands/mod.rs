@@ -1,5 +1,6 @@
 //! The command line: arguments in, files and text out.
 
+mod cache;
 mod clone;
 pub mod completions;
 mod doctor;
@@ -20,6 +21,7 @@ mod transcribe;
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
+use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
 use printer::{ColorChoice, Printer};
@@ -43,7 +45,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Settings are taken from flags, then from the environment, then from ~/.config/stepaudio/config.toml
-(keys `models`, `device`, `dtype`, `seed`).
+(keys `models`, `device`, `dtype`, `seed`, `cache`, `cache-size`, `cache-results`).
 
 Exit codes:
     0  success                          7  device unavailable or out of memory
@@ -59,6 +61,7 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Cache(cache::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
 }
@@ -79,6 +82,18 @@ pub struct Global {
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
+    /// Neither use nor keep transcripts, voices and speech of former runs
+    #[arg(long, global = true)]
+    no_cache: bool,
+    /// Compute everything anew, and keep it in place of what former runs kept
+    #[arg(long, global = true, conflicts_with = "no_cache")]
+    refresh: bool,
+    /// Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]
+    #[arg(long, global = true, value_name = "SIZE")]
+    cache_size: Option<ByteSize>,
+    /// Keep finished speech too: the same command then costs nothing the next time
+    #[arg(long, global = true, conflicts_with = "no_cache")]
+    cache_results: bool,
     /// Print one JSON object per result to stdout
     #[arg(long, global = true)]
     json: bool,
@@ -136,6 +151,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Cache(args) => cache::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) => Ok(()),
     }

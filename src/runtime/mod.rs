@@ -1,13 +1,18 @@
 //! Where tasks run.
 
+pub mod cache;
 pub mod device;
 mod engine;
 pub mod golden;
+mod origins;
 mod recording;
 pub mod residency;
+mod results;
 mod run;
 mod speech;
 mod transcription;
+mod transcripts;
+mod voices;
 pub mod weights;
 
 use crate::error::Result;

@@ -1,7 +1,10 @@
 //! Which models are loaded, and loading them on first use.
 
-use super::device::DeviceChoice;
+use super::cache;
+use super::device::{self, DeviceChoice};
+use super::origins::{self, Origins};
 use super::transcription::{self, PARAFORMER};
+use super::weights::digest::{self, Digest};
 use super::weights::quantised::{self, Wanted};
 use super::weights::whisper::WhisperFolder;
 use super::weights::{Checkpoint, File, safetensors};
@@ -32,6 +35,8 @@ pub struct ModelSettings {
     pub precision: Precision,
     /// Where quantised copies are kept.
     pub quantised: PathBuf,
+    /// Where what was computed is kept.
+    pub cache: cache::Settings,
 }
 
 /// The models, each part loaded when a task first needs it.
@@ -43,6 +48,8 @@ pub struct Models {
     listener: Option<Listener>,
     speaking: Option<Speaking>,
     recogniser: Option<Loaded>,
+    /// Which files the loaded ones came from.
+    origins: Origins,
 }
 
 /// Everything that makes speech of a voice and a text.
@@ -91,6 +98,7 @@ impl Models {
             listener: None,
             speaking: None,
             recogniser: None,
+            origins: Origins::default(),
         })
     }
 
@@ -120,9 +128,14 @@ impl Models {
         }
     }
 
-    /// Whether a recording can be analysed and speech be made without loading anything.
+    /// Whether speech can be made of an analysed voice without loading anything.
     pub fn can_speak(&self) -> bool {
-        self.listener.is_some() && self.speaking.is_some()
+        self.speaking.is_some()
+    }
+
+    /// Whether a recording can be analysed without loading anything.
+    pub fn can_listen(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Whether `recogniser` is loaded.
@@ -130,21 +143,37 @@ impl Models {
         self.loaded(recogniser).is_some()
     }
 
-    /// What analyses recordings and makes speech, loaded first when it is not; `watch` sees each part and may stop between
-    /// two.
-    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
-        let total = 3 * usize::from(self.listener.is_none()) + 4 * usize::from(self.speaking.is_none());
+    /// What makes speech of an analysed voice, loaded first when it is not; `watch` sees each part and may stop between two.
+    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<&Speaking> {
+        let total = SPEAKING_PARTS * usize::from(!self.can_speak());
+        self.load_speaking(&mut Parts { done: 0, total, watch })
+    }
+
+    /// What analyses recordings, and what makes speech of them, loaded like [`Models::speaking`].
+    pub fn listening(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
+        let total = LISTENER_PARTS * usize::from(!self.can_listen())
+            + SPEAKING_PARTS * usize::from(!self.can_speak());
         let mut parts = Parts { done: 0, total, watch };
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => self.read_listener(&mut parts)?,
-        };
-        let listener = self.listener.insert(listener);
+        if self.listener.is_none() {
+            self.listener = Some(self.read_listener(&mut parts)?);
+        }
+        self.load_speaking(&mut parts)?;
+        let missing = || Error::internal("a model that was loaded is not there");
+        Ok((self.listener.as_ref().ok_or_else(missing)?, self.speaking.as_ref().ok_or_else(missing)?))
+    }
+
+    fn load_speaking(&mut self, parts: &mut Parts<'_, '_>) -> Result<&Speaking> {
         let speaking = match self.speaking.take() {
             Some(speaking) => speaking,
-            None => Reader { settings: &self.settings, device: &self.device }.speaking(&mut parts)?,
+            None => {
+                let reader = Reader { settings: &self.settings, device: &self.device };
+                let files = self.checkpoint().and_then(|checkpoint| origins::speaking(&checkpoint));
+                let (speaking, origin) = origins::load(files, || reader.speaking(parts))?;
+                self.origins.speaking = origin;
+                speaking
+            }
         };
-        Ok((listener, self.speaking.insert(speaking)))
+        Ok(self.speaking.insert(speaking))
     }
 
     /// The recogniser, loaded first when it is not; another one is dropped before.
@@ -157,6 +186,56 @@ impl Models {
             None => Loaded { wanted: wanted.clone(), listening: self.read_recogniser(wanted)? },
         };
         Ok(&self.recogniser.insert(loaded).listening)
+    }
+
+    /// Where the networks run.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What the bits of a result depend on besides code and weights: the device, and how the weights are held on it.
+    pub fn arithmetic(&self) -> String {
+        format!("{}, {}", device::arithmetic(&self.device), self.settings.precision.kind(&self.device))
+    }
+
+    /// The weights that analyse a recording: those that are loaded, else those that would be; `None` when that cannot be told.
+    pub fn listener_origin(&self) -> Option<[Digest; 2]> {
+        let listener = match self.listener {
+            Some(_) => self.origins.listener?,
+            None => self.fresh(origins::listener)?,
+        };
+        Some([self.linguistic_origin()?, listener])
+    }
+
+    /// The weights that speak, like [`Models::listener_origin`].
+    pub fn speaking_origin(&self) -> Option<Digest> {
+        if self.can_speak() { self.origins.speaking } else { self.fresh(origins::speaking) }
+    }
+
+    /// The name and the weights of a recogniser, like [`Models::listener_origin`].
+    pub fn recogniser_origin(&self, recogniser: &Recogniser) -> Option<(String, Vec<Digest>)> {
+        match (recogniser, self.loaded(recogniser)) {
+            (_, Some(Listening::Whisper(_, name))) => Some((name.clone(), vec![self.origins.recogniser?])),
+            (Recogniser::Whisper { model }, _) => {
+                let folder = self.whisper(model.as_deref()).ok()?;
+                Some((folder.name(), vec![digest::of(&folder.paths().ok()?).ok()?]))
+            }
+            (Recogniser::Paraformer, loaded) => {
+                let own = match loaded {
+                    Some(_) => self.origins.recogniser?,
+                    None => self.fresh(origins::paraformer)?,
+                };
+                Some((PARAFORMER.to_string(), vec![self.linguistic_origin()?, own]))
+            }
+        }
+    }
+
+    fn linguistic_origin(&self) -> Option<Digest> {
+        if self.linguistic.is_some() { self.origins.linguistic } else { self.fresh(origins::linguistic) }
+    }
+
+    fn fresh(&self, files: fn(&Checkpoint) -> Result<Vec<PathBuf>>) -> Option<Digest> {
+        digest::of(&files(&self.checkpoint().ok()?).ok()?).ok()
     }
 
     fn loaded(&self, wanted: &Recogniser) -> Option<&Listening> {
@@ -173,39 +252,58 @@ impl Models {
     }
 
     fn read_recogniser(&mut self, wanted: &Recogniser) -> Result<Listening> {
-        match wanted {
+        let (listening, origin) = match wanted {
             Recogniser::Whisper { model } => {
                 let folder = self.whisper(model.as_deref())?;
-                Ok(Listening::Whisper(Box::new(folder.load(&self.device)?), folder.name()))
+                origins::load(folder.paths(), || {
+                    Ok(Listening::Whisper(Box::new(folder.load(&self.device)?), folder.name()))
+                })?
             }
             Recogniser::Paraformer => {
                 let checkpoint = self.checkpoint()?;
                 let linguistic = self.linguistic(&checkpoint)?;
-                let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device)?;
-                Ok(Listening::Paraformer(Box::new(paraformer)))
+                origins::load(origins::paraformer(&checkpoint), || {
+                    let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device)?;
+                    Ok(Listening::Paraformer(Box::new(paraformer)))
+                })?
             }
-        }
+        };
+        self.origins.recogniser = origin;
+        Ok(listening)
     }
 
     fn read_listener(&mut self, parts: &mut Parts<'_, '_>) -> Result<Listener> {
         let checkpoint = self.checkpoint()?;
         let linguistic = self.linguistic(&checkpoint)?;
         parts.step()?;
-        let semantic = checkpoint.semantic(&self.device)?;
-        parts.step()?;
-        let speaker = checkpoint.speaker(&self.device)?;
-        parts.step()?;
-        Ok(Listener { linguistic, semantic, speaker })
+        let (listener, origin) = origins::load(origins::listener(&checkpoint), || {
+            let semantic = checkpoint.semantic(&self.device)?;
+            parts.step()?;
+            let speaker = checkpoint.speaker(&self.device)?;
+            parts.step()?;
+            Ok(Listener { linguistic, semantic, speaker })
+        })?;
+        self.origins.listener = origin;
+        Ok(listener)
     }
 
     /// The linguistic tokenizer; its copies share their weights.
     fn linguistic(&mut self, checkpoint: &Checkpoint) -> Result<LinguisticTokenizer> {
-        if self.linguistic.is_none() {
-            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &self.device)?);
+        if let Some(linguistic) = &self.linguistic {
+            return Ok(linguistic.clone());
         }
-        self.linguistic.clone().ok_or_else(|| Error::internal("the linguistic tokenizer is not there"))
+        let (linguistic, origin) = origins::load(origins::linguistic(checkpoint), || {
+            checkpoint.linguistic(&checkpoint.linguistic_config()?, &self.device)
+        })?;
+        self.origins.linguistic = origin;
+        Ok(self.linguistic.insert(linguistic).clone())
     }
 }
+
+/// Parts of the listener, as progress counts them.
+const LISTENER_PARTS: usize = 3;
+/// Parts of what speaks.
+const SPEAKING_PARTS: usize = 4;
 
 /// Counts the parts that are loaded.
 struct Parts<'w, 'e> {
