@@ -1,50 +1,54 @@
-//! Names the build: client and daemon exchange plain memory layouts and must be made from the same sources.
+//! Fingerprints of this build.
+//!
+//! `STEPAUDIO_BUILD` is of all sources: client and daemon exchange plain memory layouts and must be made from the same ones.
+//! `STEPAUDIO_CODE` is of all that computes what the cache keeps, the target and the features included: nobody has to
+//! remember to raise a version, since a changed network never finds the values of the former one.
+#![allow(clippy::print_stdout)] // Cargo listens there.
 
+use std::collections::BTreeMap;
+use std::env;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What computes the values of the cache: files and folders, relative to this one.
+const COMPUTES: [&str; 6] = [
+    "Cargo.lock",
+    "src/audio",
+    "src/models",
+    "src/runtime/recording.rs",
+    "src/runtime/speech.rs",
+    "src/runtime/transcription.rs",
+];
+
 fn main() -> io::Result<()> {
-    let mut files = vec![PathBuf::from("Cargo.lock")];
-    collect(Path::new("src"), &mut files)?;
-    files.sort();
-    let mut hash = Fnv::default();
-    for file in &files {
-        hash.write(file.to_string_lossy().as_bytes());
-        // A package has no lock file when it is built as a dependency.
-        hash.write(&fs::read(file).unwrap_or_default());
-    }
-    println!("cargo:rerun-if-changed=src");
-    println!("cargo:rerun-if-changed=Cargo.lock");
-    println!("cargo:rustc-env=STEPAUDIO_BUILD={:016x}", hash.0);
+    println!("cargo::rustc-env=STEPAUDIO_BUILD={:016x}", fingerprint(&["Cargo.lock", "src"])?);
+    println!("cargo::rustc-env=STEPAUDIO_CODE={:016x}", fingerprint(&COMPUTES)?);
     Ok(())
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else {
-            files.push(path);
+fn fingerprint(sources: &[&str]) -> io::Result<u64> {
+    let mut files = BTreeMap::new();
+    for source in sources {
+        println!("cargo::rerun-if-changed={source}");
+        read(Path::new(source), &mut files)?;
+    }
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    let set = env::vars().filter(|(name, _)| name == "TARGET" || name.starts_with("CARGO_FEATURE_"));
+    set.collect::<BTreeMap<_, _>>().hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
+/// Reads a file, or all files of a folder; what is missing, like the lock file of a published crate, counts as empty.
+fn read(path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            read(&entry?.path(), files)?;
         }
+    } else if path.is_file() {
+        files.insert(path.to_path_buf(), fs::read(path)?);
     }
     Ok(())
-}
-
-/// FNV-1a, 64 bits.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }

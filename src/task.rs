@@ -1,7 +1,11 @@
 //! What can be asked of the engine: plain data, samples not paths but for recordings of any length.
 
+mod cache;
 mod transcript;
 
+pub use cache::{
+    Amount, Bucket, BucketStats, CacheOp, CacheReport, CacheStats, CacheUse, Found, Lookups, Verified,
+};
 pub use transcript::{Segment, Transcript, Word};
 
 use crate::audio::Audio;
@@ -21,6 +25,8 @@ pub enum Task {
     Edit(EditTask),
     /// What a recording says.
     Transcribe(TranscribeTask),
+    /// Something to do with the cache itself.
+    Cache(CacheOp),
 }
 
 /// Says `text` in the voice of `reference`.
@@ -34,6 +40,8 @@ pub struct CloneTask {
     pub text: String,
     /// How to generate.
     pub speech: SpeechOptions,
+    /// What may be done with the cache.
+    pub cache: CacheUse,
 }
 
 /// Applies a chain of edits to `recording`, each to the result of the one before.
@@ -51,6 +59,8 @@ pub struct EditTask {
     pub keep_steps: bool,
     /// How to generate.
     pub speech: SpeechOptions,
+    /// What may be done with the cache.
+    pub cache: CacheUse,
 }
 
 impl EditTask {
@@ -76,6 +86,8 @@ pub struct TranscribeTask {
     pub recording: Recording,
     /// How to listen.
     pub recognition: Recognition,
+    /// What may be done with the cache.
+    pub cache: CacheUse,
 }
 
 /// Where the sound comes from.
@@ -181,6 +193,8 @@ pub enum Reply {
     Speech(SpeechReply),
     /// To [`Task::Transcribe`].
     Transcript(TranscriptReply),
+    /// To [`Task::Cache`].
+    Cache(CacheReport),
 }
 
 /// What a recording says.
@@ -192,6 +206,8 @@ pub struct TranscriptReply {
     pub warning: Option<String>,
     /// Seconds spent in each stage.
     pub stages: BTreeMap<Stage, f64>,
+    /// What was found in the cache.
+    pub cache: Found,
 }
 
 /// Speech.
@@ -205,6 +221,8 @@ pub struct SpeechReply {
     pub steps: Vec<SpeechReport>,
     /// Seconds spent in each stage, over all steps and retries.
     pub stages: BTreeMap<Stage, f64>,
+    /// What was found in the cache, over all steps.
+    pub cache: Found,
 }
 
 /// What happened while speech was made.
@@ -250,6 +268,8 @@ pub enum Stage {
     Load,
     /// The language model's weights are quantised, once for all starts.
     Quantise,
+    /// A long recording is read, to find out whether it is known.
+    Read,
     /// A recording is transcribed; its units are seconds of sound.
     Transcribe,
     /// The reference recording is analysed.
@@ -321,15 +341,17 @@ mod tests {
     #[test]
     fn tasks_and_replies_cross_a_socket_unchanged() {
         let recognition = Recognition { language: Some("zh".into()), words: true, ..Recognition::default() };
-        let task =
-            Task::Transcribe(TranscribeTask { recording: Recording::File("/a.wav".into()), recognition });
+        let (recording, cache) = (Recording::File("/a.wav".into()), CacheUse::default());
+        let task = Task::Transcribe(TranscribeTask { recording, recognition, cache });
         let text = serde_json::to_string(&task).unwrap();
         assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
         let words = Some(vec![Word { start: 0.5, end: 0.75, text: "你好".into(), confidence: 0.5 }]);
         let segment =
             Segment { start: 0.5, end: 1.0, text: "你好".into(), confidence: 0.5, no_speech: None, words };
         let transcript = Transcript { seconds: 2.0, segments: vec![segment], ..Transcript::default() };
-        let reply = TranscriptReply { transcript, warning: None, stages: [(Stage::Transcribe, 0.5)].into() };
+        let cache = [(Bucket::Transcripts, Lookups { hits: 1, misses: 0 })].into();
+        let stages = [(Stage::Transcribe, 0.5)].into();
+        let reply = TranscriptReply { transcript, warning: None, stages, cache };
         let reply = Reply::Transcript(reply);
         let text = serde_json::to_string(&reply).unwrap();
         assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);

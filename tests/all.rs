@@ -1,6 +1,7 @@
 //! All integration tests in one binary.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // A test fails by panicking, and says why it skipped.
 
+mod cache;
 mod cli;
 mod daemon;
 mod edits;

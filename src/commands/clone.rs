@@ -48,7 +48,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     check_tags(&text)?;
     let reference = input::recording(&args.voice, &context.printer)?;
     let speech = args.speech.options(&output, context);
-    let task = Task::Clone(CloneTask { reference, transcript, text, speech });
+    let task =
+        Task::Clone(CloneTask { reference, transcript, text, speech, cache: context.settings.cache_use });
     deliver(&mut session, &task, &output, args.speech.force, context)?;
     Ok(())
 }

@@ -159,6 +159,7 @@ impl Args {
             repeat: self.repeat.into(),
             keep_steps: self.keep_steps,
             speech: self.speech.options(&job.output, context),
+            cache: context.settings.cache_use,
         });
         deliver(session, &task, &job.output, self.speech.force, context)
     }

@@ -1,5 +1,6 @@
 //! The command line: arguments in, files and text out.
 
+mod cache;
 mod clone;
 pub mod completions;
 mod doctor;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
 use crate::runtime::worker;
+use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
 use limit::Limit;
@@ -50,7 +52,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Settings are taken from flags, then from the environment, then from ~/.config/stepaudio/config.toml
-(keys `models`, `device`, `dtype`, `seed`).
+(keys `models`, `device`, `dtype`, `seed`, `cache`, `cache-size`, `cache-results`).
 
 Exit codes:
     0  success                          7  device unavailable or out of memory
@@ -70,6 +72,7 @@ enum Command {
     #[command(name = "gpu-status", hide = true)]
     GpuStatus(gpu::StatusArgs),
     Serve(serve::Args),
+    Cache(cache::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     /// Own the models for the daemon that started this process
@@ -107,6 +110,18 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DURATION", default_value = "5m")]
     #[arg(env = "STEPAUDIO_GPU_WAIT", hide_env_values = true)]
     gpu_wait: Limit,
+    /// Neither use nor keep transcripts, voices and speech of former runs
+    #[arg(long, global = true)]
+    no_cache: bool,
+    /// Compute everything anew, and keep it in place of what former runs kept
+    #[arg(long, global = true, conflicts_with = "no_cache")]
+    refresh: bool,
+    /// Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]
+    #[arg(long, global = true, value_name = "SIZE")]
+    cache_size: Option<ByteSize>,
+    /// Keep finished speech too: the same command then costs nothing the next time
+    #[arg(long, global = true, conflicts_with = "no_cache")]
+    cache_results: bool,
     /// Print one JSON object per result to stdout
     #[arg(long, global = true)]
     json: bool,
@@ -176,6 +191,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Gpu(args) => gpu::run(args, &context),
         Command::GpuStatus(args) => Ok(gpu::status(args, &context)?),
         Command::Serve(args) => serve::run(args, &context),
+        Command::Cache(args) => cache::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) | Command::Worker => Ok(()),
     }

@@ -136,6 +136,7 @@ fn doing(stage: Stage) -> &'static str {
     match stage {
         Stage::Load => "loading the models",
         Stage::Quantise => "quantising the weights (once)",
+        Stage::Read => "reading the recording",
         Stage::Transcribe => "transcribing",
         Stage::Voice => "listening to the voice",
         Stage::Generate => "speaking",
@@ -148,6 +149,7 @@ fn done(stage: Stage) -> &'static str {
     match stage {
         Stage::Load => "loaded the models",
         Stage::Quantise => "quantised the weights",
+        Stage::Read => "read the recording",
         Stage::Transcribe => "transcribed",
         Stage::Voice => "learned the voice",
         Stage::Generate => "spoke",

@@ -4,9 +4,12 @@ use super::Global;
 use crate::error::{Error, Result};
 use crate::models::nn::linear::Precision;
 use crate::runtime::SessionSettings;
+use crate::runtime::cache;
 use crate::runtime::device::DeviceChoice;
 use crate::runtime::residency::ModelSettings;
 use crate::runtime::socket::Socket;
+use crate::task::CacheUse;
+use bytesize::ByteSize;
 use serde::Deserialize;
 use std::env;
 use std::fs;
@@ -36,16 +39,26 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long to wait for room on a GPU; `None` is for ever.
     pub gpu_patience: Option<Duration>,
+    /// The space that what is cached may take (bytes).
+    pub cache_size: u64,
+    /// What tasks may do with what is cached.
+    pub cache_use: CacheUse,
 }
+
+/// The space of the cache when nobody says otherwise.
+const CACHE_SIZE: ByteSize = ByteSize::gib(2);
 
 /// `config.toml`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     models: Option<PathBuf>,
     device: Option<String>,
     dtype: Option<String>,
     seed: Option<u64>,
+    cache: Option<bool>,
+    cache_size: Option<String>,
+    cache_results: Option<bool>,
 }
 
 impl Settings {
@@ -67,6 +80,7 @@ impl Settings {
             precision: self.precision,
             quantised: self.cache.join("weights"),
             gpu_patience: self.gpu_patience,
+            cache: cache::Settings { folder: self.cache.clone(), limit: self.cache_size },
         }
     }
 
@@ -94,6 +108,13 @@ impl Settings {
             Some(path) => Socket::at(path)?,
             None => Socket::usual(absolute_variable("XDG_RUNTIME_DIR")),
         };
+        let cache_size = match (global.cache_size, file.cache_size) {
+            (Some(size), _) => size,
+            (None, Some(text)) => text.parse().map_err(|why| bad_value("cache-size", &path, why))?,
+            (None, None) => CACHE_SIZE,
+        };
+        let on = !global.no_cache && (file.cache.unwrap_or(true) || global.refresh || global.cache_results);
+        let results = on && (global.cache_results || file.cache_results.unwrap_or(false));
         Ok(Self {
             models,
             models_named,
@@ -101,6 +122,8 @@ impl Settings {
             precision,
             seed: global.seed.or(file.seed).unwrap_or(0),
             cache: user_folder("XDG_CACHE_HOME", ".cache")?,
+            cache_size: cache_size.as_u64(),
+            cache_use: CacheUse { read: on && !global.refresh, write: on, results },
             socket,
             use_daemon: !global.no_daemon,
             timeout: global.timeout.and_then(|limit| limit.0),
@@ -115,9 +138,9 @@ fn bad_value(key: &str, path: &Path, why: impl std::fmt::Display) -> Error {
 
 fn read_file(path: &Path) -> Result<File> {
     let fail = |why: String| {
-        Error::usage(format!("cannot use `{}`", path.display()))
-            .cause(why)
-            .hint("the keys are `models`, `device`, `dtype` and `seed`")
+        Error::usage(format!("cannot use `{}`", path.display())).cause(why).hint(
+            "the keys are `models`, `device`, `dtype`, `seed`, `cache`, `cache-size` and `cache-results`",
+        )
     };
     match fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).map_err(|e| fail(e.to_string().trim_end().to_string())),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{Ended, Event, Found, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -109,6 +109,7 @@ struct Delivered<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<&'a str>,
     stages: &'a BTreeMap<Stage, f64>,
+    cache: &'a Found,
     steps: &'a [SpeechReport],
 }
 
@@ -184,7 +185,7 @@ fn stream(
 fn speech(reply: Reply) -> Result<SpeechReply> {
     match reply {
         Reply::Speech(reply) => Ok(reply),
-        Reply::Transcript(_) => Err(Error::internal("a task of speech was answered with a transcript")),
+        _ => Err(Error::internal("a task of speech was answered with something else")),
     }
 }
 
@@ -239,6 +240,7 @@ fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
         elapsed,
         transcript: reply.transcript.as_deref(),
         stages: &reply.stages,
+        cache: &reply.cache,
         steps: &reply.steps,
     };
     let sound = duration(last.seconds);

@@ -3,12 +3,12 @@
 use super::output::write_whole;
 use super::printer::duration;
 use super::recognition::RecogniserArgs;
-use super::recordings::{self, Found};
+use super::recordings;
 use super::subtitles::{TextFormat, Written};
 use super::{Context, input};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Session;
-use crate::task::{Recognition, Recording, Reply, Stage, Task, TranscribeTask, TranscriptReply};
+use crate::task::{Found, Recognition, Recording, Reply, Stage, Task, TranscribeTask, TranscriptReply};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -201,7 +201,7 @@ impl Args {
 
 /// One recording and the file of its result; `None` is stdout.
 struct Job {
-    found: Found,
+    found: recordings::Found,
     output: Option<PathBuf>,
     /// Whether others go to stdout too.
     several: bool,
@@ -218,6 +218,7 @@ struct Delivered<'a> {
     #[serde(flatten)]
     transcript: Written<'a>,
     stages: &'a BTreeMap<Stage, f64>,
+    cache: &'a Found,
 }
 
 impl Job {
@@ -244,7 +245,8 @@ impl Job {
         let started = Instant::now();
         let (path, _copy) = input::recording_file(&self.found.path)?;
         let recording = Recording::File(path);
-        let task = Task::Transcribe(TranscribeTask { recording, recognition: recognition.clone() });
+        let cache = context.settings.cache_use;
+        let task = Task::Transcribe(TranscribeTask { recording, recognition: recognition.clone(), cache });
         let mut progress = context.printer.progress();
         let reply = session.run(&task, &mut |event| {
             progress.show(&event);
@@ -252,7 +254,7 @@ impl Job {
         })?;
         drop(progress);
         let Reply::Transcript(reply) = reply else {
-            return Err(Error::internal("a transcription was answered with speech"));
+            return Err(Error::internal("a transcription was answered with something else"));
         };
         let text = format.write(&reply.transcript);
         match &self.output {
@@ -275,7 +277,7 @@ impl Job {
     }
 
     fn tell(&self, reply: &TranscriptReply, elapsed: f64, context: &Context) {
-        let TranscriptReply { transcript, warning, stages } = reply;
+        let TranscriptReply { transcript, warning, stages, cache } = reply;
         let name = self.name();
         if let Some(warning) = warning {
             context.printer.warning(&format!("`{name}`: {warning}"));
@@ -292,6 +294,7 @@ impl Job {
             warning: warning.as_deref(),
             transcript: Written::from(transcript),
             stages,
+            cache,
         };
         let place = self.output.as_ref().map(|output| format!(" to {}", output.display()));
         let text = format!(

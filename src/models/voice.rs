@@ -2,6 +2,8 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `tts.py` (`preprocess_prompt_wav`) and `tokenizer.py`.
 
+mod bytes;
+
 use super::codes;
 use super::flow::VoicePrompt;
 use super::linguistic::LinguisticTokenizer;
@@ -24,6 +26,15 @@ pub struct Voice {
     pub mixed: Vec<u32>,
     /// What the flow continues.
     pub prompt: VoicePrompt,
+}
+
+impl Voice {
+    /// The same voice, its tensors on `device`.
+    pub fn on(self, device: &Device) -> Result<Self> {
+        let VoicePrompt { rows, mel, speaker } = self.prompt;
+        let prompt = VoicePrompt { rows, mel: mel.to_device(device)?, speaker: speaker.to_device(device)? };
+        Ok(Self { prompt, ..self })
+    }
 }
 
 /// The networks that listen.

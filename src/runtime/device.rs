@@ -96,6 +96,32 @@ pub fn name(device: &Device) -> String {
     }
 }
 
+/// What the last bits of a result depend on: sums in another order, or in wider registers, round differently.
+pub fn arithmetic(gpu: Option<&str>) -> String {
+    gpu.map_or_else(|| format!("cpu {}", cpu_features()), |name| format!("cuda {name}"))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> String {
+    let features = [
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("f16c", is_x86_feature_detected!("f16c")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512bw", is_x86_feature_detected!("avx512bw")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+        ("avx512fp16", is_x86_feature_detected!("avx512fp16")),
+    ];
+    features.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect::<Vec<_>>().join("+")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_features() -> String {
+    std::env::consts::ARCH.into()
+}
+
 /// Host memory in bytes: total and available.
 pub fn host_memory() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -1,28 +1,38 @@
 //! The engine: each task as a recipe over the models.
 
+use super::cache::Cache;
 use super::residency::{HoldingsView, ModelSettings, Models};
+use super::results::{self, Request, Words};
 use super::run::Run;
 use super::speech::{Spoken, speak};
-use super::transcription::{Written, transcribe};
+use super::transcription::Written;
+use super::transcripts::transcript;
+use super::voices::voice;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
 use crate::task::{
-    CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply, Stage, Task,
+    CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply, Task,
     TranscribeTask, TranscriptReply, Watch,
 };
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Answers tasks with the models of one checkpoint.
 pub struct Engine {
     models: Models,
+    cache: Arc<Cache>,
+    /// Where quantised weights are kept.
+    quantised: PathBuf,
 }
 
 impl Engine {
     /// Opens no device and loads nothing.
     pub fn open(settings: &ModelSettings) -> Self {
-        Self { models: Models::new(settings) }
+        let cache = Arc::new(Cache::new(&settings.cache));
+        Self { models: Models::new(settings), cache, quantised: settings.quantised.clone() }
     }
 
     /// Checks that the device can be used; the first task opens it.
@@ -47,21 +57,26 @@ impl Engine {
 
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
-        let mut run = Run::new(watch);
+        let cache = Arc::clone(&self.cache);
         match task {
             Task::Clone(task) => {
+                let mut run = Run::new(watch, &cache, task.cache);
                 let (spoken, heard) = self.clone_voice(task, &mut run)?;
                 speech_reply(vec![spoken], heard, run)
             }
             Task::Edit(task) => {
+                let mut run = Run::new(watch, &cache, task.cache);
                 let (steps, heard) = self.edit(task, &mut run)?;
                 speech_reply(steps, heard, run)
             }
             Task::Transcribe(task) => {
                 self.models.check_recognition(&task.recognition)?;
-                let Written { transcript, warning } = transcribe(&mut self.models, task, &mut run)?;
-                Ok(Reply::Transcript(TranscriptReply { transcript, warning, stages: run.into_stages() }))
+                let mut run = Run::new(watch, &cache, task.cache);
+                let Written { transcript, warning, .. } = transcript(&mut self.models, task, &mut run)?;
+                let (stages, cache) = run.finish();
+                Ok(Reply::Transcript(TranscriptReply { transcript, warning, stages, cache }))
             }
+            Task::Cache(op) => cache.run(op, &self.quantised, &mut || watch(Event::Tick)).map(Reply::Cache),
         }
     }
 
@@ -70,11 +85,15 @@ impl Engine {
         self.models.check_speech()?;
         let heard = self.hear(&task.reference, &task.transcript, run)?;
         let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let (listener, speaking) = run.speaking(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| listener.voice(&task.reference, &speaking.device))?;
-        let name = speaker_name(task, transcript);
-        let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &task.text };
-        Ok((speak(speaking, &prompt, &voice, &task.speech, run)?, heard))
+        let (speaker, text) = (&speaker_name(task, transcript), &task.text);
+        let words = Words::Clone { speaker, transcript, text };
+        let request = Request { recording: &task.reference, words, options: &task.speech };
+        let spoken = results::speech(&mut self.models, &request, run, |models, run| {
+            let voice = voice(models, &task.reference, run)?;
+            let prompt = Prompt::Clone { speaker, transcript, audio: &voice.mixed, text };
+            speak(run.speaking(models)?, &prompt, &voice, &task.speech, run)
+        })?;
+        Ok((spoken, heard))
     }
 
     /// Each edit hears the result of the one before; only the last may stream.
@@ -111,11 +130,13 @@ impl Engine {
         options: &SpeechOptions,
         run: &mut Run<'_, '_>,
     ) -> Result<Spoken> {
-        let (listener, speaking) = run.speaking(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| listener.voice(recording, &speaking.device))?;
-        let instruction = edit.instruction(transcript);
-        let prompt = Prompt::Edit { instruction: &instruction, audio: &voice.mixed };
-        let mut spoken = speak(speaking, &prompt, &voice, options, run)?;
+        let instruction = &edit.instruction(transcript);
+        let request = Request { recording, words: Words::Edit { instruction }, options };
+        let mut spoken = results::speech(&mut self.models, &request, run, |models, run| {
+            let voice = voice(models, recording, run)?;
+            let prompt = Prompt::Edit { instruction, audio: &voice.mixed };
+            speak(run.speaking(models)?, &prompt, &voice, options, run)
+        })?;
         spoken.report.edit = Some(edit.clone());
         Ok(spoken)
     }
@@ -124,9 +145,9 @@ impl Engine {
     fn hear(&mut self, recording: &Audio, said: &Said, run: &mut Run<'_, '_>) -> Result<Option<String>> {
         let Said::Unknown(recognition) = said else { return Ok(None) };
         self.models.check_recognition(recognition)?;
-        let recording = Recording::Samples(recording.clone());
-        let task = TranscribeTask { recording, recognition: recognition.clone() };
-        let text = transcribe(&mut self.models, &task, run)?.transcript.text();
+        let (recording, cache) = (Recording::Samples(recording.clone()), run.cache_use());
+        let task = TranscribeTask { recording, recognition: recognition.clone(), cache };
+        let text = transcript(&mut self.models, &task, run)?.transcript.text();
         if text.is_empty() {
             return Err(Error::input("no words were heard in the recording").hint(
                 "give its words with `--voice-text` (clone) or `--text` (edit), or name its `--language`",
@@ -151,8 +172,8 @@ fn speech_reply(steps: Vec<Spoken>, transcript: Option<String>, run: Run<'_, '_>
         reports.push(step.report);
     }
     let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
-    let stages = run.into_stages();
-    Ok(Reply::Speech(SpeechReply { audio, transcript, steps: reports, stages }))
+    let (stages, cache) = run.finish();
+    Ok(Reply::Speech(SpeechReply { audio, transcript, steps: reports, stages, cache }))
 }
 
 /// The current prompts name nobody; the first release named the speaker after the recording.
@@ -179,4 +200,104 @@ fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
         run.tell(Event::Note(note))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::decode;
+    use crate::models::nn::linear::{Precision, WeightKind};
+    use crate::runtime::cache;
+    use crate::runtime::device::DeviceChoice;
+    use crate::task::{Bucket, CacheUse, Lookups, Stage};
+    use std::ops::ControlFlow;
+    use std::path::Path;
+    use std::{fs, io};
+
+    fn data() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+    }
+
+    fn engine(models: &Path, cache: &Path) -> Engine {
+        let settings = ModelSettings {
+            models: models.into(),
+            device: DeviceChoice::Cpu,
+            precision: Precision::Only(WeightKind::F32),
+            quantised: cache.join("weights"),
+            gpu_patience: None,
+            cache: cache::Settings { folder: cache.into(), limit: 1 << 30 },
+        };
+        Engine::open(&settings)
+    }
+
+    fn clone_task() -> Task {
+        Task::Clone(CloneTask {
+            reference: decode::open(&data().join("audio/lighthouse.flac")).unwrap().mono(),
+            transcript: Said::Text("What it says.".into()),
+            text: "New words.".into(),
+            speech: SpeechOptions::default(),
+            cache: CacheUse { results: true, ..CacheUse::default() },
+        })
+    }
+
+    fn run(engine: &mut Engine, task: &Task) -> SpeechReply {
+        let mut events = |_| ControlFlow::Continue(());
+        let Reply::Speech(reply) = engine.run(task, &mut events).unwrap() else { panic!("no speech") };
+        reply
+    }
+
+    fn copy(from: &Path, to: &Path) -> io::Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &to)?
+            } else {
+                fs::copy(entry.path(), to).map(drop)?
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_known_loads_nothing_that_it_does_not_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = data().join("checkpoint");
+        let mut first = engine(&models, folder.path());
+        let made = run(&mut first, &clone_task());
+        assert!(first.models.can_listen() && first.models.can_speak());
+        let again = run(&mut engine(&models, folder.path()), &clone_task());
+        let mut third = engine(&models, folder.path());
+        assert_eq!((&again.audio, &again.stages.len()), (&made.audio, &0), "a known result loads nothing");
+        // Other words: the voice is known, the listening networks stay where they are.
+        let Task::Clone(task) = clone_task() else { panic!("no clone") };
+        let other = run(&mut third, &Task::Clone(CloneTask { text: "Others.".into(), ..task }));
+        assert!(third.models.can_speak() && !third.models.can_listen());
+        assert_eq!(other.cache[&Bucket::Voices], Lookups { hits: 1, misses: 0 });
+        assert!(!other.stages.contains_key(&Stage::Voice));
+    }
+
+    #[test]
+    fn keys_name_the_weights_that_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (models, cache) = (folder.path().join("models"), folder.path().join("cache"));
+        copy(&data().join("checkpoint"), &models).unwrap();
+        let mut loaded = engine(&models, &cache);
+        let made = run(&mut loaded, &clone_task());
+        let origins = |engine: &Engine| (engine.models.listener_origin(), engine.models.speaking_origin());
+        let before = origins(&loaded);
+        assert!(before.0.is_some() && before.1.is_some() && origins(&engine(&models, &cache)) == before);
+        // New files under a loaded engine: it still answers with the former ones, and its keys say so.
+        let codebook = models.join("Step-Audio-Tokenizer/linguistic_tokenizer.npy");
+        let mut bytes = fs::read(&codebook).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&codebook, bytes).unwrap();
+        assert!(origins(&loaded) == before);
+        let mut fresh = engine(&models, &cache);
+        assert!(origins(&fresh).0 != before.0 && origins(&fresh).1 == before.1);
+        assert_eq!(run(&mut loaded, &clone_task()).audio, made.audio);
+        let missed = run(&mut fresh, &clone_task()).cache;
+        assert!(missed.values().all(|lookups| lookups.hits == 0) && missed.len() == 2, "{missed:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Where tasks run.
 
 pub mod amount;
+pub mod cache;
 pub mod client;
 pub mod daemon;
 pub mod device;
@@ -9,15 +10,19 @@ mod footprint;
 pub mod golden;
 pub mod gpu;
 pub mod notify;
+mod origins;
 mod pages;
 pub mod process;
 mod recording;
 pub mod residency;
+mod results;
 mod run;
 pub mod socket;
 mod speech;
 pub mod status;
 mod transcription;
+mod transcripts;
+mod voices;
 pub mod weights;
 pub mod wire;
 pub mod worker;

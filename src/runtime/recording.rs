@@ -1,5 +1,6 @@
 //! A recording of any length as blocks of 16 kHz sound.
 
+use super::cache::key::{SoundHasher, SoundId};
 use crate::audio::Audio;
 use crate::audio::decode::Blocks;
 use crate::audio::resample::{Kernel, Resampler};
@@ -18,6 +19,10 @@ pub(super) struct Sound<'a> {
     /// Samples given so far.
     given: usize,
     loudest: f32,
+    /// Of what the source gave, in its own rate (Hz).
+    hasher: SoundHasher,
+    sample_rate: u32,
+    ended: bool,
 }
 
 enum Source<'a> {
@@ -35,7 +40,18 @@ impl<'a> Sound<'a> {
                 return Err(Error::internal(format!("`{}` is not an absolute path", path.display())));
             }
         };
-        Ok(Self { source, resampler: None, started: false, given: 0, loudest: 0.0 })
+        let hasher = SoundHasher::default();
+        let (given, loudest) = (0, 0.0);
+        Ok(Self {
+            source,
+            resampler: None,
+            started: false,
+            given,
+            loudest,
+            hasher,
+            sample_rate: 0,
+            ended: false,
+        })
     }
 
     /// The length in seconds, as far as it is known before the end.
@@ -48,7 +64,7 @@ impl<'a> Sound<'a> {
 
     /// The next block of 16 kHz samples, `None` at the end.
     pub(super) fn pull(&mut self) -> Result<Option<Vec<f32>>> {
-        let samples = match self.source.next_block()? {
+        let samples = match self.next_block()? {
             Some(block) => {
                 if !self.started {
                     self.started = true;
@@ -65,6 +81,28 @@ impl<'a> Sound<'a> {
         self.given += samples.len();
         self.loudest = samples.iter().fold(self.loudest, |loudest, sample| loudest.max(sample.abs()));
         Ok(Some(samples))
+    }
+
+    /// Passes over the next block; whether there was one.
+    pub(super) fn skip(&mut self) -> Result<bool> {
+        Ok(self.next_block()?.is_some())
+    }
+
+    /// Which sound the recording is, once it is read to its end.
+    pub(super) fn id(&self) -> Option<SoundId> {
+        self.ended.then(|| self.hasher.finish(self.sample_rate))
+    }
+
+    fn next_block(&mut self) -> Result<Option<Audio>> {
+        let block = self.source.next_block()?;
+        match &block {
+            Some(block) => {
+                self.sample_rate = block.sample_rate;
+                self.hasher.update(&block.samples);
+            }
+            None => self.ended = true,
+        }
+        Ok(block)
     }
 
     /// Seconds given so far.

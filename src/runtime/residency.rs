@@ -1,10 +1,13 @@
 //! Which models are loaded, and loading them on first use.
 
+use super::cache;
 use super::device::{self, DeviceChoice};
 use super::footprint::Footprint;
 use super::gpu::{self, Holding, Machine, Room};
+use super::origins::{self, Origins};
 use super::status::Gpu;
 use super::transcription::{self, PARAFORMER};
+use super::weights::digest::{self, Digest};
 use super::weights::quantised::{self, Wanted};
 use super::weights::whisper::WhisperFolder;
 use super::weights::{Checkpoint, File, safetensors};
@@ -48,6 +51,8 @@ pub struct ModelSettings {
     pub quantised: PathBuf,
     /// How long to wait for room on a GPU; `None` is for ever.
     pub gpu_patience: Option<Duration>,
+    /// Where what was computed is kept.
+    pub cache: cache::Settings,
 }
 
 impl ModelSettings {
@@ -101,6 +106,8 @@ pub struct Models {
     listener: Option<Listener>,
     speaking: Option<Speaking>,
     recogniser: Option<Loaded>,
+    /// Which files the loaded ones came from.
+    origins: Origins,
 }
 
 /// Where the networks run.
@@ -183,6 +190,7 @@ impl Models {
             listener: None,
             speaking: None,
             recogniser: None,
+            origins: Origins::default(),
         }
     }
 
@@ -305,9 +313,14 @@ impl Models {
         }
     }
 
-    /// Whether a recording can be analysed and speech be made without loading anything.
+    /// Whether speech can be made of an analysed voice without loading anything.
     pub fn can_speak(&self) -> bool {
-        self.listener.is_some() && self.speaking.is_some()
+        self.speaking.is_some()
+    }
+
+    /// Whether a recording can be analysed without loading anything.
+    pub fn can_listen(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Whether `recogniser` is loaded.
@@ -315,48 +328,65 @@ impl Models {
         self.loaded(recogniser).is_some()
     }
 
-    /// What analyses recordings and makes speech, loaded first when it is not; `watch` sees each part and may stop between
-    /// two.
-    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
-        let _room = match self.missing_for_speech()? {
-            Some(missing) => Some(self.make_room(EDITX, missing, watch)?),
-            None => None,
+    /// What makes speech of an analysed voice, loaded first when it is not; `watch` sees each part and may stop between two.
+    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<&Speaking> {
+        let missing = self.missing_for_speech()?;
+        let _room = missing.map(|missing| self.make_room(EDITX, missing, watch)).transpose()?;
+        let total = SPEAKING_PARTS * usize::from(!self.can_speak());
+        self.load_speaking(&mut Parts { done: 0, total, watch })
+    }
+
+    /// What analyses recordings, and what makes speech of them, loaded like [`Models::speaking`].
+    pub fn listening(&mut self, watch: &mut Watch<'_>) -> Result<(&Listener, &Speaking)> {
+        let missing = match (self.missing_for_listening()?, self.missing_for_speech()?) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
         };
-        let total = 3 * usize::from(self.listener.is_none()) + 4 * usize::from(self.speaking.is_none());
+        let _room = missing.map(|missing| self.make_room(EDITX, missing, watch)).transpose()?;
+        let total = LISTENER_PARTS * usize::from(!self.can_listen())
+            + SPEAKING_PARTS * usize::from(!self.can_speak());
         let mut parts = Parts { done: 0, total, watch };
         if self.listener.is_none() {
             self.listener = Some(self.read_listener(&mut parts)?);
         }
+        self.load_speaking(&mut parts)?;
+        let missing = || Error::internal("a model that was loaded is not there");
+        Ok((self.listener.as_ref().ok_or_else(missing)?, self.speaking.as_ref().ok_or_else(missing)?))
+    }
+
+    fn load_speaking(&mut self, parts: &mut Parts<'_, '_>) -> Result<&Speaking> {
         let speaking = match self.speaking.take() {
             Some(speaking) => speaking,
             None => {
                 let (started, device) = (Instant::now(), self.device()?);
                 let reader = Reader { settings: &self.settings, device: &device };
-                let speaking = reader.speaking(&mut parts)?;
+                let files = self.checkpoint().and_then(|checkpoint| origins::speaking(&checkpoint));
+                let (speaking, origin) = origins::load(files, || reader.speaking(parts))?;
                 let files = reader.speaking_files()?;
+                self.origins.speaking = origin;
                 self.held(EDITX, files, started);
                 speaking
             }
         };
-        let listener = self.listener.as_ref();
-        let listener = listener.ok_or_else(|| Error::internal("the listener is not there"))?;
-        Ok((listener, self.speaking.insert(speaking)))
+        Ok(self.speaking.insert(speaking))
     }
 
-    /// The weights that have to be loaded before speech can be made; `None` when all are there.
+    /// The weights that have to be loaded before speech can be made of an analysed voice; `None` when all are there.
     fn missing_for_speech(&self) -> Result<Option<Footprint>> {
         if self.can_speak() {
             return Ok(None);
         }
-        let (checkpoint, mut missing) = (self.checkpoint()?, Footprint::default());
-        if self.listener.is_none() {
-            missing = missing.and(Footprint::of_files(&checkpoint, &LISTENER));
+        let checkpoint = self.checkpoint()?;
+        let sound = Footprint::of_files(&checkpoint, &[File::Flow, File::Vocoder]);
+        Ok(Some(sound.and(Footprint::of_llm(&checkpoint, self.settings.precision)?)))
+    }
+
+    /// The weights that have to be loaded before a recording can be analysed; `None` when all are there.
+    fn missing_for_listening(&self) -> Result<Option<Footprint>> {
+        if self.can_listen() {
+            return Ok(None);
         }
-        if self.speaking.is_none() {
-            let sound = Footprint::of_files(&checkpoint, &[File::Flow, File::Vocoder]);
-            missing = missing.and(sound).and(Footprint::of_llm(&checkpoint, self.settings.precision)?);
-        }
-        Ok(Some(missing))
+        Ok(Some(Footprint::of_files(&self.checkpoint()?, &LISTENER)))
     }
 
     /// The recogniser, loaded first when it is not; another one is dropped before. `watch` may stop waiting for room.
@@ -370,6 +400,56 @@ impl Models {
             None => Loaded { wanted: wanted.clone(), listening: self.read_recogniser(wanted, watch)? },
         };
         Ok(&self.recogniser.insert(loaded).listening)
+    }
+
+    /// What the bits of a result depend on besides code and weights: the device, and how the weights are held on it.
+    pub fn arithmetic(&self) -> String {
+        let gpu = match &self.place {
+            Some(place) => place.gpu.clone(),
+            None => self.machine.place(self.settings.device).ok().and_then(|room| room.gpu().cloned()),
+        };
+        let kind = self.settings.precision.kind(gpu.is_some());
+        format!("{}, {kind}", device::arithmetic(gpu.as_ref().map(|gpu| gpu.name.as_str())))
+    }
+
+    /// The weights that analyse a recording: those that are loaded, else those that would be; `None` when that cannot be told.
+    pub fn listener_origin(&self) -> Option<[Digest; 2]> {
+        let listener = match self.listener {
+            Some(_) => self.origins.listener?,
+            None => self.fresh(origins::listener)?,
+        };
+        Some([self.linguistic_origin()?, listener])
+    }
+
+    /// The weights that speak, like [`Models::listener_origin`].
+    pub fn speaking_origin(&self) -> Option<Digest> {
+        if self.can_speak() { self.origins.speaking } else { self.fresh(origins::speaking) }
+    }
+
+    /// The name and the weights of a recogniser, like [`Models::listener_origin`].
+    pub fn recogniser_origin(&self, recogniser: &Recogniser) -> Option<(String, Vec<Digest>)> {
+        match (recogniser, self.loaded(recogniser)) {
+            (_, Some(Listening::Whisper(_, name))) => Some((name.clone(), vec![self.origins.recogniser?])),
+            (Recogniser::Whisper { model }, _) => {
+                let folder = self.whisper(model.as_deref()).ok()?;
+                Some((folder.name(), vec![digest::of(&folder.paths().ok()?).ok()?]))
+            }
+            (Recogniser::Paraformer, loaded) => {
+                let own = match loaded {
+                    Some(_) => self.origins.recogniser?,
+                    None => self.fresh(origins::paraformer)?,
+                };
+                Some((PARAFORMER.to_string(), vec![self.linguistic_origin()?, own]))
+            }
+        }
+    }
+
+    fn linguistic_origin(&self) -> Option<Digest> {
+        if self.linguistic.is_some() { self.origins.linguistic } else { self.fresh(origins::linguistic) }
+    }
+
+    fn fresh(&self, files: fn(&Checkpoint) -> Result<Vec<PathBuf>>) -> Option<Digest> {
+        digest::of(&files(&self.checkpoint().ok()?).ok()?).ok()
     }
 
     fn loaded(&self, wanted: &Recogniser) -> Option<&Listening> {
@@ -386,15 +466,15 @@ impl Models {
     }
 
     fn read_recogniser(&mut self, wanted: &Recogniser, watch: &mut Watch<'_>) -> Result<Listening> {
-        match wanted {
+        let (listening, origin) = match wanted {
             Recogniser::Whisper { model } => {
                 let folder = self.whisper(model.as_deref())?;
                 let (name, files) = (folder.name(), safetensors::shards(folder.dir())?);
                 let _room = self.make_room(&name, Footprint::of(&files), watch)?;
-                let started = Instant::now();
-                let whisper = Box::new(folder.load(&self.device()?)?);
+                let (started, device) = (Instant::now(), self.device()?);
+                let (whisper, origin) = origins::load(folder.paths(), || folder.load(&device))?;
                 self.held(&name, files, started);
-                Ok(Listening::Whisper(whisper, name))
+                (Listening::Whisper(Box::new(whisper), name), origin)
             }
             Recogniser::Paraformer => {
                 let checkpoint = self.checkpoint()?;
@@ -402,35 +482,52 @@ impl Models {
                 let _room = self.make_room(PARAFORMER, Footprint::of(&files), watch)?;
                 let started = Instant::now();
                 let linguistic = self.linguistic(&checkpoint)?;
-                let paraformer = checkpoint.paraformer_beside(&linguistic, &self.device()?)?;
+                let (paraformer, origin) = origins::load(origins::paraformer(&checkpoint), || {
+                    checkpoint.paraformer_beside(&linguistic, &self.device()?)
+                })?;
                 self.held(PARAFORMER, files, started);
-                Ok(Listening::Paraformer(Box::new(paraformer)))
+                (Listening::Paraformer(Box::new(paraformer)), origin)
             }
-        }
+        };
+        self.origins.recogniser = origin;
+        Ok(listening)
     }
 
     fn read_listener(&mut self, parts: &mut Parts<'_, '_>) -> Result<Listener> {
         let (checkpoint, device, started) = (self.checkpoint()?, self.device()?, Instant::now());
         let linguistic = self.linguistic(&checkpoint)?;
         parts.step()?;
-        let semantic = checkpoint.semantic(&device)?;
-        parts.step()?;
-        let speaker = checkpoint.speaker(&device)?;
-        parts.step()?;
+        let (listener, origin) = origins::load(origins::listener(&checkpoint), || {
+            let semantic = checkpoint.semantic(&device)?;
+            parts.step()?;
+            let speaker = checkpoint.speaker(&device)?;
+            parts.step()?;
+            Ok(Listener { linguistic, semantic, speaker })
+        })?;
         let files = LISTENER.map(|file| checkpoint.path(file)).into_iter().collect::<Result<_>>()?;
+        self.origins.listener = origin;
         self.held(EDITX, files, started);
-        Ok(Listener { linguistic, semantic, speaker })
+        Ok(listener)
     }
 
     /// The linguistic tokenizer; its copies share their weights.
     fn linguistic(&mut self, checkpoint: &Checkpoint) -> Result<LinguisticTokenizer> {
-        if self.linguistic.is_none() {
-            let device = self.device()?;
-            self.linguistic = Some(checkpoint.linguistic(&checkpoint.linguistic_config()?, &device)?);
+        if let Some(linguistic) = &self.linguistic {
+            return Ok(linguistic.clone());
         }
-        self.linguistic.clone().ok_or_else(|| Error::internal("the linguistic tokenizer is not there"))
+        let device = self.device()?;
+        let (linguistic, origin) = origins::load(origins::linguistic(checkpoint), || {
+            checkpoint.linguistic(&checkpoint.linguistic_config()?, &device)
+        })?;
+        self.origins.linguistic = origin;
+        Ok(self.linguistic.insert(linguistic).clone())
     }
 }
+
+/// Parts of the listener, as progress counts them.
+const LISTENER_PARTS: usize = 3;
+/// Parts of what speaks.
+const SPEAKING_PARTS: usize = 4;
 
 /// Counts the parts that are loaded.
 struct Parts<'w, 'e> {
@@ -475,7 +572,7 @@ impl Reader<'_> {
     /// The files with weights that speaking needs.
     fn speaking_files(&self) -> Result<Vec<PathBuf>> {
         let checkpoint = Checkpoint::open(&self.settings.models)?;
-        let kind = self.settings.precision.kind(self.device);
+        let kind = self.settings.precision.kind(!self.device.is_cpu());
         let kept = Some(self.quantised(kind)).filter(|path| path.is_file());
         let mut files = match (kind, kept) {
             (WeightKind::Q8 | WeightKind::Q4, Some(kept)) => vec![kept],
@@ -489,7 +586,7 @@ impl Reader<'_> {
 
     fn llm(&self, checkpoint: &Checkpoint, watch: &mut Watch<'_>) -> Result<Model> {
         let config = checkpoint.llm_config()?;
-        let kind = self.settings.precision.kind(self.device);
+        let kind = self.settings.precision.kind(!self.device.is_cpu());
         let folder = checkpoint.llm_dir();
         let open = || safetensors::open(&folder, kind.stored(), &Device::Cpu);
         let source: Box<dyn Source> = match kind {

@@ -1,23 +1,67 @@
-//! One task under way: who listens to it, and how long its stages took.
+//! One task under way: who listens to it, how long its stages took, and what it found in the cache.
 
+use super::cache::Cache;
+use super::cache::key::Key;
 use super::residency::{Listening, Models, Speaking, proceed};
 use crate::error::Result;
 use crate::models::voice::Listener;
-use crate::task::{Event, Recogniser, Stage, Watch};
+use crate::task::{Bucket, CacheUse, Event, Found, Recogniser, Stage, Watch};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// The listener of one task and the time that the task took so far.
+/// The listener of one task, the time that the task took so far, and the cache.
 pub(super) struct Run<'w, 'e> {
     watch: &'w mut Watch<'e>,
     stages: BTreeMap<Stage, f64>,
+    cache: &'w Cache,
+    cache_use: CacheUse,
+    found: Found,
 }
 
 impl<'w, 'e> Run<'w, 'e> {
     /// A task that begins.
-    pub(super) fn new(watch: &'w mut Watch<'e>) -> Self {
-        Self { watch, stages: BTreeMap::new() }
+    pub(super) fn new(watch: &'w mut Watch<'e>, cache: &'w Cache, cache_use: CacheUse) -> Self {
+        Self { watch, stages: BTreeMap::new(), cache, cache_use, found: Found::new() }
+    }
+
+    /// What the task may do with the cache.
+    pub(super) fn cache_use(&self) -> CacheUse {
+        self.cache_use
+    }
+
+    /// What is kept under the first of `keys` that has something, as `read` reads it.
+    pub(super) fn recall<T>(
+        &mut self,
+        bucket: Bucket,
+        keys: &[Key],
+        read: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if !self.cache_use.read || keys.is_empty() {
+            return Ok(None);
+        }
+        let kept = keys.iter().find_map(|key| self.cache.get(bucket, key));
+        let value = kept.and_then(|bytes| {
+            let value = read(&bytes);
+            value.inspect_err(|error| self.cache.damaged(bucket, &error.to_string())).ok()
+        });
+        self.cache.count(bucket, value.is_some());
+        let lookups = self.found.entry(bucket).or_default();
+        *(if value.is_some() { &mut lookups.hits } else { &mut lookups.misses }) += 1;
+        self.tell_notes()?;
+        Ok(value)
+    }
+
+    /// Keeps what was computed, when the task may.
+    pub(super) fn keep(&mut self, bucket: Bucket, key: &Key, bytes: &[u8]) -> Result<()> {
+        if self.cache_use.write {
+            self.cache.put(bucket, key, bytes);
+        }
+        self.tell_notes()
+    }
+
+    fn tell_notes(&mut self) -> Result<()> {
+        self.cache.notes().into_iter().try_for_each(|note| self.tell(Event::Note(note)))
     }
 
     /// Runs one stage and measures it; a stage that comes again adds to its time.
@@ -31,12 +75,20 @@ impl<'w, 'e> Run<'w, 'e> {
         Ok(result)
     }
 
-    /// What analyses recordings and makes speech, loaded first when it is not.
-    pub(super) fn speaking<'m>(&mut self, models: &'m mut Models) -> Result<(&'m Listener, &'m Speaking)> {
+    /// What makes speech of an analysed voice, loaded first when it is not.
+    pub(super) fn speaking<'m>(&mut self, models: &'m mut Models) -> Result<&'m Speaking> {
         if !models.can_speak() {
             self.stage(Stage::Load, |run| models.speaking(run.watch).map(drop))?;
         }
         models.speaking(self.watch)
+    }
+
+    /// What analyses recordings, and what makes speech of them, loaded first when they are not.
+    pub(super) fn listening<'m>(&mut self, models: &'m mut Models) -> Result<(&'m Listener, &'m Speaking)> {
+        if !models.can_listen() || !models.can_speak() {
+            self.stage(Stage::Load, |run| models.listening(run.watch).map(drop))?;
+        }
+        models.listening(self.watch)
     }
 
     /// The recogniser, loaded first when it is not.
@@ -66,8 +118,8 @@ impl<'w, 'e> Run<'w, 'e> {
         self.show(Event::Tick)
     }
 
-    /// Seconds spent in each stage.
-    pub(super) fn into_stages(self) -> BTreeMap<Stage, f64> {
-        self.stages
+    /// Seconds spent in each stage, and what was found in the cache.
+    pub(super) fn finish(self) -> (BTreeMap<Stage, f64>, Found) {
+        (self.stages, self.found)
     }
 }

@@ -22,6 +22,8 @@ use std::ops::ControlFlow;
 pub(super) struct Spoken {
     /// Empty when it left in [`Event::Samples`].
     pub(super) audio: Audio,
+    /// What left, when finished speech is kept.
+    pub(super) left: Option<Vec<f32>>,
     pub(super) report: SpeechReport,
 }
 
@@ -99,7 +101,7 @@ impl Speech<'_> {
     /// Sends sound while ids come; the flow and the vocoder run between two ids.
     fn live(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
         run.stage(Stage::Generate, |run| {
-            let mut sound = LiveSound::start(self)?;
+            let mut sound = LiveSound::start(self, run.cache_use().results)?;
             let mut failed = None;
             let generation = self.generate(self.options.seed, &mut |ids| match sound.hear(ids, run) {
                 Ok(()) => count(ids, run),
@@ -110,8 +112,8 @@ impl Speech<'_> {
             });
             let generation = failed.map_or(generation, Err)?;
             whole_groups(&generation.ids)?;
-            let made = sound.finish(&generation.ids, run)?;
-            Ok(spoken(&generation, self.options.seed, made, Vec::new()))
+            let Sent { samples, kept } = sound.finish(&generation.ids, run)?;
+            Ok(Spoken { left: kept, ..spoken(&generation, self.options.seed, samples, Vec::new()) })
         })
     }
 }
@@ -123,18 +125,25 @@ struct LiveSound<'a> {
     audio_base: u32,
     /// Ids that the stream has been given.
     heard: usize,
-    /// Samples that have left.
-    made: usize,
+    sent: Sent,
+}
+
+/// What has left.
+struct Sent {
+    samples: usize,
+    /// The samples themselves, when finished speech is kept.
+    kept: Option<Vec<f32>>,
 }
 
 impl<'a> LiveSound<'a> {
-    fn start(speech: &Speech<'a>) -> Result<Self> {
+    fn start(speech: &Speech<'a>, keep: bool) -> Result<Self> {
         let Speech { models, voice, options, .. } = *speech;
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
         let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
         let rng = rng(options.seed, Draws::Vocoder);
-        Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, made: 0 })
+        let sent = Sent { samples: 0, kept: keep.then(Vec::new) };
+        Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, sent })
     }
 
     /// Takes the groups that became whole since the last call.
@@ -146,25 +155,29 @@ impl<'a> LiveSound<'a> {
         let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
         self.heard = whole;
         let samples = self.stream.push(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
-        send(samples, &mut self.made, run)
+        self.sent.send(samples, run)
     }
 
-    /// Sends all that is left and says how many samples there were in all.
-    fn finish(mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<usize> {
+    /// Sends all that is left and tells all that was sent.
+    fn finish(mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<Sent> {
         let whole = ids.len() / codes::GROUP * codes::GROUP;
         let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
         let samples =
             self.stream.finish(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
-        send(samples, &mut self.made, run)?;
-        Ok(self.made)
+        self.sent.send(samples, run)?;
+        Ok(self.sent)
     }
 }
 
-fn send(samples: Vec<f32>, made: &mut usize, run: &mut Run<'_, '_>) -> Result<()> {
-    *made += samples.len();
-    if samples.is_empty() {
-        Ok(())
-    } else {
+impl Sent {
+    fn send(&mut self, samples: Vec<f32>, run: &mut Run<'_, '_>) -> Result<()> {
+        self.samples += samples.len();
+        if samples.is_empty() {
+            return Ok(());
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.extend(&samples);
+        }
         run.tell(Event::Samples(Audio { samples, sample_rate: SPEAKING_RATE }))
     }
 }
@@ -205,7 +218,7 @@ fn spoken(generation: &Generation, seed: u64, made: usize, samples: Vec<f32>) ->
         ended,
         looped: codes::ends_in_loop(&generation.ids),
     };
-    Spoken { audio: Audio { samples, sample_rate: SPEAKING_RATE }, report }
+    Spoken { audio: Audio { samples, sample_rate: SPEAKING_RATE }, left: None, report }
 }
 
 /// Random streams of one seed, so that no stage's draws depend on another's.

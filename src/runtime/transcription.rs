@@ -1,5 +1,6 @@
 //! From a recording to its words, with either recogniser.
 
+use super::cache::key::SoundId;
 use super::recording::Sound;
 use super::residency::{Listening, Models};
 use super::run::Run;
@@ -18,6 +19,10 @@ pub(super) const PARAFORMER: &str = "paraformer";
 pub(super) struct Written {
     pub(super) transcript: Transcript,
     pub(super) warning: Option<String>,
+    /// Which sound was heard; `None` when not all of it was.
+    pub(super) sound: Option<SoundId>,
+    /// Whether the seed had any part in it.
+    pub(super) drew: bool,
 }
 
 /// Writes down what a recording says.
@@ -28,6 +33,7 @@ pub(super) fn transcribe(
 ) -> Result<Written> {
     let mut sound = Sound::open(&task.recording)?;
     let listening = run.recogniser(models, &task.recognition.recogniser)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(task.recognition.seed);
     let mut transcript = run.stage(Stage::Transcribe, |run| {
         let total = sound.promised_seconds().map(|seconds| seconds.ceil() as usize);
         let mut heard = |seconds: f64| {
@@ -35,7 +41,7 @@ pub(super) fn transcribe(
         };
         match listening {
             Listening::Whisper(whisper, name) => {
-                let transcript = with_whisper(whisper, &task.recognition, &mut sound, &mut heard)?;
+                let transcript = with_whisper(whisper, &task.recognition, &mut sound, &mut rng, &mut heard)?;
                 Ok(Transcript { model: name.clone(), ..transcript })
             }
             Listening::Paraformer(paraformer) => {
@@ -49,7 +55,8 @@ pub(super) fn transcribe(
         (transcript.language, transcript.segments) = (None, Vec::new());
     }
     tidy(&mut transcript);
-    Ok(Written { transcript, warning: sound.warning() })
+    let drew = rng.get_word_pos() > 0;
+    Ok(Written { transcript, warning: sound.warning(), sound: sound.id(), drew })
 }
 
 type Heard<'a> = dyn FnMut(f64) -> ControlFlow<()> + 'a;
@@ -58,20 +65,15 @@ fn with_whisper(
     whisper: &Whisper,
     recognition: &Recognition,
     sound: &mut Sound<'_>,
+    rng: &mut ChaCha8Rng,
     heard: &mut Heard<'_>,
 ) -> Result<Transcript> {
-    let mut rng = ChaCha8Rng::seed_from_u64(recognition.seed);
     let options = whisper_options(recognition);
     let found =
-        whisper.transcribe_stream(
-            &mut || sound.pull(),
-            &options,
-            &mut rng,
-            &mut |progress| match progress {
-                Progress::Token { seconds, .. } => heard(seconds),
-                Progress::Passage(passage) => heard((passage.seek + passage.advance) as f64 / 100.0),
-            },
-        )?;
+        whisper.transcribe_stream(&mut || sound.pull(), &options, rng, &mut |progress| match progress {
+            Progress::Token { seconds, .. } => heard(seconds),
+            Progress::Passage(passage) => heard((passage.seek + passage.advance) as f64 / 100.0),
+        })?;
     let language = Some(found.language).filter(|language| !language.is_empty());
     let segments = found.segments.into_iter().map(of_whisper).collect();
     Ok(Transcript { language, segments, ..Transcript::default() })

@@ -22,8 +22,8 @@ use stepaudio::runtime::client::{Client, Outcome};
 use stepaudio::runtime::socket::Socket;
 use stepaudio::runtime::status::{self, Status};
 use stepaudio::task::{
-    CloneTask, EditTask, Event, Recogniser, Recognition, Recording, Reply, Said, SpeechOptions, Task,
-    TranscribeTask, Watch,
+    CacheUse, CloneTask, EditTask, Event, Recogniser, Recognition, Recording, Reply, Said, SpeechOptions,
+    Task, TranscribeTask, Watch,
 };
 
 /// Longest time that anything here may take before it counts as stuck.
@@ -151,17 +151,30 @@ fn buzz(seed: u64, seconds: f32) -> Audio {
     Audio { samples: (0..(seconds * rate as f32) as usize).map(wave).collect(), sample_rate: rate as u32 }
 }
 
+/// Everything is computed, so that the same task always takes the same way.
+const COMPUTED: CacheUse = CacheUse { read: false, write: false, results: false };
+
 /// Speech of a fraction of a second.
 fn short_clone(seed: u64) -> Task {
     let speech = SpeechOptions { seed, max_length: 120, ..SpeechOptions::default() };
     let transcript = Said::Text("A buzz.".into());
-    Task::Clone(CloneTask { reference: buzz(seed, 1.0), transcript, text: format!("Say {seed}."), speech })
+    Task::Clone(CloneTask {
+        reference: buzz(seed, 1.0),
+        transcript,
+        text: format!("Say {seed}."),
+        speech,
+        cache: COMPUTED,
+    })
 }
 
 /// A transcript with the Paraformer.
 fn short_transcription(seed: u64) -> Task {
     let recognition = Recognition { recogniser: Recogniser::Paraformer, seed, ..Recognition::default() };
-    Task::Transcribe(TranscribeTask { recording: Recording::Samples(buzz(seed, 1.0)), recognition })
+    Task::Transcribe(TranscribeTask {
+        recording: Recording::Samples(buzz(seed, 1.0)),
+        recognition,
+        cache: COMPUTED,
+    })
 }
 
 /// Speech that takes minutes, in many steps.
@@ -173,6 +186,7 @@ fn endless(seed: u64) -> Task {
         repeat: 10_000,
         keep_steps: false,
         speech: SpeechOptions { seed, max_length: 400, ..SpeechOptions::default() },
+        cache: COMPUTED,
     })
 }
 

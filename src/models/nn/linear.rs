@@ -23,12 +23,12 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The kind of weights on `device`.
-    pub fn kind(self, device: &Device) -> WeightKind {
+    /// The kind of weights on a GPU, or on a CPU.
+    pub fn kind(self, on_gpu: bool) -> WeightKind {
         match self {
             Self::Only(kind) => kind,
-            Self::Auto if device.is_cpu() => WeightKind::Q8,
-            Self::Auto => WeightKind::Bf16,
+            Self::Auto if on_gpu => WeightKind::Bf16,
+            Self::Auto => WeightKind::Q8,
         }
     }
 }
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn precision_is_parsed_and_resolved() {
         let parsed: Precision = "auto".parse().unwrap();
-        assert_eq!(parsed.kind(&Device::Cpu), WeightKind::Q8);
+        assert_eq!(parsed.kind(false), WeightKind::Q8);
         assert_eq!("q4".parse::<Precision>().unwrap(), Precision::Only(WeightKind::Q4));
         assert!("int4".parse::<Precision>().is_err());
     }

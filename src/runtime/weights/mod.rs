@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod cmvn;
+pub mod digest;
 pub mod inventory;
 mod networks;
 pub mod npy;

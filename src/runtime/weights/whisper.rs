@@ -97,6 +97,14 @@ impl WhisperFolder {
         }
     }
 
+    /// Every file that the model is made from.
+    pub fn paths(&self) -> Result<Vec<PathBuf>> {
+        let small = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
+        let mut paths = safetensors::shards(&self.dir)?;
+        paths.extend(small.iter().map(|name| self.dir.join(name)).filter(|path| path.is_file()));
+        Ok(paths)
+    }
+
     /// Whether the model can do what `options` ask; reads no weights.
     pub fn check(&self, options: &Options) -> Result<()> {
         Whisper::check(&self.files(), options)
