@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// One channel of sound.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Audio {
     /// Samples, nominally within -1..1.
     pub samples: Vec<f32>,

@@ -1,12 +1,15 @@
 //! `stepaudio clone`: new words in the voice of a recording.
 
+use super::output::Output;
+use super::printer::Printer;
 use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver};
 use super::{Context, input};
-use crate::error::Error;
+use crate::audio::Audio;
+use crate::error::{Error, Result};
 use crate::models::llm::edits::check_tags;
 use crate::runtime::Session;
-use crate::task::{CloneTask, Task};
+use crate::task::{CloneTask, Said, SpeechOptions, Task};
 use std::path::{Path, PathBuf};
 
 /// Say new words in the voice of a recording
@@ -36,19 +39,74 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let output = args.speech.resolve_output(&args.output, context)?;
-    if args.text == "-" && args.voice == Path::new("-") {
-        return Err(Error::usage("the text and the voice cannot both come from stdin").into());
-    }
-    let transcript = args.recognition.said(args.voice_text.as_deref(), "`--voice-text`", context)?;
+    let job = args.job(context)?;
+    job.output.check(args.speech.force)?;
     let mut session = Session::open(&context.settings.engine())?;
     session.check_speech()?;
-    check(&session, &transcript, context)?;
-    let text = input::text(&args.text, "the text to say")?;
-    check_tags(&text)?;
-    let reference = input::recording(&args.voice, &context.printer)?;
-    let speech = args.speech.options(&output, context);
-    let task = Task::Clone(CloneTask { reference, transcript, text, speech });
-    deliver(&mut session, &task, &output, args.speech.force, context)?;
+    check(&session, &job.transcript, context)?;
+    let task = job.read(&context.printer)?;
+    deliver(&mut session, &task, &job.output, args.speech.force, context)?;
     Ok(())
+}
+
+/// Words to be said in the voice of a recording.
+#[derive(Debug)]
+pub struct Job {
+    /// The words, or `-`.
+    text: String,
+    /// The recording, or `-`.
+    pub voice: PathBuf,
+    /// What the recording says.
+    pub transcript: Said,
+    /// Where the result goes.
+    pub output: Output,
+    speech: SpeechOptions,
+}
+
+impl Args {
+    /// Lets relative paths start at the folders of the recordings and of the results.
+    pub fn start_at(&mut self, inputs: &Path, outputs: &Path) {
+        self.voice = inputs.join(&self.voice);
+        self.output = outputs.join(&self.output);
+        self.recognition.start_at(inputs);
+    }
+
+    /// What the flags ask for, checked as far as that needs no file.
+    pub fn job(&self, context: &Context) -> Result<Job> {
+        let output = self.speech.output(&self.output, context)?;
+        if self.text == "-" && self.voice == Path::new("-") {
+            return Err(Error::usage("the text and the voice cannot both come from stdin"));
+        }
+        let transcript = self.recognition.said(self.voice_text.as_deref(), "`--voice-text`", context)?;
+        let speech = self.speech.options(&output, context);
+        let job = Job { text: self.text.clone(), voice: self.voice.clone(), transcript, output, speech };
+        if job.text != "-" {
+            job.text()?;
+        }
+        Ok(job)
+    }
+}
+
+impl Job {
+    /// The task, with what it needs from files and stdin.
+    pub fn read(&self, printer: &Printer) -> Result<Task> {
+        let text = self.text()?;
+        let reference = input::recording(&self.voice, printer)?;
+        Ok(self.task(text, reference))
+    }
+
+    /// The task without its recording.
+    pub fn outline(&self) -> Task {
+        self.task(self.text.clone(), Audio::default())
+    }
+
+    fn text(&self) -> Result<String> {
+        let text = input::text(&self.text, "the text to say")?;
+        check_tags(&text).map(|()| text)
+    }
+
+    fn task(&self, text: String, reference: Audio) -> Task {
+        let (transcript, speech) = (self.transcript.clone(), self.speech.clone());
+        Task::Clone(CloneTask { reference, transcript, text, speech })
+    }
 }

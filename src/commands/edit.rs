@@ -1,14 +1,16 @@
 //! `stepaudio edit`: a recording spoken in another way.
 
 use super::edit_flags::EditFlags;
-use super::output::{AudioFormat, Output};
+use super::output::{AudioFormat, Output, check_writable};
+use super::printer::Printer;
 use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver, step_path};
 use super::{Context, input};
+use crate::audio::Audio;
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::runtime::Session;
-use crate::task::{EditTask, Said, Task};
+use crate::task::{EditTask, Said, SpeechOptions, Task};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -47,18 +49,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let edits = args.edits.edits()?;
-    let jobs = args.jobs(&edits, context)?;
-    let transcript = args.transcript(&edits, context)?;
+    let jobs = args.jobs(context)?;
+    jobs.iter().try_for_each(|job| job.check_places(args.speech.force))?;
     let mut session = Session::open(&context.settings.engine())?;
     session.check_speech()?;
-    check(&session, &transcript, context)?;
+    jobs.first().map_or(Ok(()), |job| check(&session, &job.transcript, context))?;
     let mut failed = 0;
     for (number, job) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
             context.printer.note(&format!("[{}/{}] {}", number + 1, jobs.len(), job.input.display()));
         }
-        match args.one(job, &edits, &transcript, &mut session, context) {
+        let task = job.read(&context.printer);
+        match task.and_then(|task| deliver(&mut session, &task, &job.output, args.speech.force, context)) {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;
@@ -71,31 +73,61 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One recording and the place of its result.
-struct Job<'a> {
-    input: &'a Path,
-    output: Output,
+/// One recording to be changed.
+#[derive(Debug)]
+pub struct Job {
+    /// The recording, or `-`.
+    pub input: PathBuf,
+    /// What the recording says.
+    pub transcript: Said,
+    /// Where the result goes.
+    pub output: Output,
+    edits: Vec<Edit>,
+    repeat: usize,
+    keep_steps: bool,
+    speech: SpeechOptions,
 }
 
 impl Args {
-    /// All recordings with their outputs, checked before anything is loaded.
-    fn jobs(&self, edits: &[Edit], context: &Context) -> Result<Vec<Job<'_>>> {
+    /// Lets relative paths start at the folders of the recordings and of the results.
+    pub fn start_at(&mut self, inputs: &Path, outputs: &Path) {
+        self.inputs.iter_mut().for_each(|input| *input = inputs.join(&*input));
+        self.output = self.output.take().map(|output| outputs.join(output));
+        self.recognition.start_at(inputs);
+    }
+
+    /// What the flags ask for, one job for each recording, checked as far as that needs no file.
+    pub fn jobs(&self, context: &Context) -> Result<Vec<Job>> {
+        let edits = self.edits.edits()?;
         if self.output.is_some() && self.inputs.len() > 1 {
             return Err(Error::usage("`-o` takes the result of one recording, not of several")
                 .hint("give a folder with `--out-dir`"));
         }
         let mut taken = BTreeSet::new();
-        let mut job = |input| {
+        let mut places = Vec::new();
+        for input in &self.inputs {
             let path = self.output_of(input)?;
             if !taken.insert(path.clone()) {
                 let message = format!("two recordings would both be written to `{}`", path.display());
                 return Err(Error::usage(message).hint("edit them in separate commands"));
             }
-            let output = self.speech.resolve_output(&path, context)?;
-            self.check_steps(edits, &output)?;
-            Ok(Job { input, output })
+            let output = self.speech.output(&path, context)?;
+            if self.keep_steps && matches!(output, Output::Stdout(_)) {
+                return Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside"));
+            }
+            places.push(output);
+        }
+        let transcript = self.transcript(&edits, context)?;
+        let job = |(input, output): (&PathBuf, Output)| Job {
+            input: input.clone(),
+            transcript: transcript.clone(),
+            edits: edits.clone(),
+            repeat: self.repeat.into(),
+            keep_steps: self.keep_steps,
+            speech: self.speech.options(&output, context),
+            output,
         };
-        self.inputs.iter().map(|input| job(input)).collect()
+        Ok(self.inputs.iter().zip(places).map(job).collect())
     }
 
     fn output_of(&self, input: &Path) -> Result<PathBuf> {
@@ -117,25 +149,6 @@ impl Args {
         Ok(folder.join(format!("{stem}.{extension}")))
     }
 
-    /// With `--keep-steps` the results of the steps are outputs too.
-    fn check_steps(&self, edits: &[Edit], output: &Output) -> Result<()> {
-        match output {
-            _ if !self.keep_steps => Ok(()),
-            Output::Stdout(_) => {
-                Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside"))
-            }
-            Output::File(path, format) => {
-                let last = usize::from(self.repeat) * edits.len();
-                let all = (0..self.repeat).flat_map(|_| edits);
-                let mut steps = all.zip(1..).filter(|(_, number)| *number < last);
-                steps.try_for_each(|(edit, number)| {
-                    Output::resolve(&step_path(path, number, edit), Some(*format), self.speech.force)
-                        .map(drop)
-                })
-            }
-        }
-    }
-
     /// Edits that need no transcript get an empty one.
     fn transcript(&self, edits: &[Edit], context: &Context) -> Result<Said> {
         if self.text.is_none() && !edits.iter().any(Edit::needs_transcript) {
@@ -143,24 +156,42 @@ impl Args {
         }
         self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
+}
 
-    fn one(
-        &self,
-        job: &Job<'_>,
-        edits: &[Edit],
-        transcript: &Said,
-        session: &mut Session,
-        context: &Context,
-    ) -> Result<()> {
-        let task = Task::Edit(EditTask {
-            recording: input::recording(job.input, &context.printer)?,
-            transcript: transcript.clone(),
-            edits: edits.to_vec(),
-            repeat: self.repeat.into(),
+impl Job {
+    /// The task, with its recording read from its file or stdin.
+    pub fn read(&self, printer: &Printer) -> Result<Task> {
+        Ok(self.task(input::recording(&self.input, printer)?))
+    }
+
+    /// The task without its recording.
+    pub fn outline(&self) -> Task {
+        self.task(Audio::default())
+    }
+
+    fn task(&self, recording: Audio) -> Task {
+        Task::Edit(EditTask {
+            recording,
+            transcript: self.transcript.clone(),
+            edits: self.edits.clone(),
+            repeat: self.repeat,
             keep_steps: self.keep_steps,
-            speech: self.speech.options(&job.output, context),
-        });
-        deliver(session, &task, &job.output, self.speech.force, context)
+            speech: self.speech.clone(),
+        })
+    }
+
+    /// Checks that the result can be written, and with `--keep-steps` those of the steps before.
+    fn check_places(&self, force: bool) -> Result<()> {
+        self.output.check(force)?;
+        match &self.output {
+            Output::File(path, _) if self.keep_steps => {
+                let last = self.repeat * self.edits.len();
+                let all = (0..self.repeat).flat_map(|_| &self.edits);
+                let mut steps = all.zip(1..).filter(|(_, number)| *number < last);
+                steps.try_for_each(|(edit, number)| check_writable(&step_path(path, number, edit), force))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

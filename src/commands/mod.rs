@@ -1,5 +1,6 @@
 //! The command line: arguments in, files and text out.
 
+mod batch;
 mod clone;
 pub mod completions;
 mod doctor;
@@ -7,6 +8,7 @@ mod edit;
 mod edit_flags;
 mod input;
 mod interrupt;
+mod job;
 mod output;
 mod printer;
 mod progress;
@@ -59,6 +61,7 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Batch(batch::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
 }
@@ -101,10 +104,20 @@ pub struct Global {
 }
 
 /// What every command works with.
+#[derive(Debug, Clone)]
 struct Context {
     settings: Settings,
     printer: Printer,
     interrupt: Interrupt,
+}
+
+impl Context {
+    /// The same with another seed.
+    fn with_seed(&self, seed: u64) -> Self {
+        let mut other = self.clone();
+        other.settings.seed = seed;
+        other
+    }
 }
 
 /// Runs the program.
@@ -136,6 +149,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Batch(args) => batch::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) => Ok(()),
     }

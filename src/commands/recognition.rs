@@ -33,6 +33,15 @@ pub struct RecogniserArgs {
 }
 
 impl RecogniserArgs {
+    /// Lets the folder of a model start at `folder`, if it is there; names stay names.
+    pub fn start_at(&mut self, folder: &Path) {
+        let Some(model) = &mut self.asr_model else { return };
+        let there = folder.join(&*model);
+        if there.is_dir() {
+            *model = there.to_string_lossy().into_owned();
+        }
+    }
+
     /// How to transcribe, with defaults for all that these flags do not say.
     pub fn recognition(&self, context: &Context) -> Result<Recognition> {
         let recogniser = match (self.asr, &self.asr_model) {

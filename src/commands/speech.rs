@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::output::{AudioFormat, Output, write_audio};
-use super::printer::duration;
+use super::printer::{Printer, duration};
 use crate::audio::Audio;
 use crate::audio::encode::{WavStream, raw_pcm16};
 use crate::error::{Error, Result};
@@ -67,9 +67,9 @@ fn max_length(text: &str) -> Result<usize, String> {
 }
 
 impl SpeechArgs {
-    /// Where the result goes, checked.
-    pub fn resolve_output(&self, path: &Path, context: &Context) -> Result<Output> {
-        let output = Output::resolve(path, self.format, self.force)?;
+    /// Where the result goes, by the names alone.
+    pub fn output(&self, path: &Path, context: &Context) -> Result<Output> {
+        let output = Output::named(path, self.format)?;
         if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
@@ -96,7 +96,7 @@ impl SpeechArgs {
 
 /// One result as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct Delivered<'a> {
+pub struct Told<'a> {
     path: &'a str,
     seconds: f64,
     tokens: usize,
@@ -110,6 +110,35 @@ struct Delivered<'a> {
     transcript: Option<&'a str>,
     stages: &'a BTreeMap<Stage, f64>,
     steps: &'a [SpeechReport],
+}
+
+impl<'a> Told<'a> {
+    /// What is told of `reply`, whose sound lies at `path` and took `elapsed` seconds to make.
+    pub fn new(reply: &'a SpeechReply, path: &'a str, elapsed: f64) -> Self {
+        let last = reply.steps.last();
+        let seconds = last.map_or(0.0, |last| last.seconds);
+        let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
+        Self {
+            path,
+            seconds,
+            tokens: reply.steps.iter().map(|step| step.tokens).sum(),
+            seed: last.map_or(0, |last| last.seed),
+            ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
+            looped: reply.steps.iter().any(|step| step.looped),
+            real_time_factor: if seconds > 0.0 { elapsed / seconds } else { 0.0 },
+            elapsed,
+            transcript: reply.transcript.as_deref(),
+            stages: &reply.stages,
+            steps: &reply.steps,
+        }
+    }
+
+    /// The same for people.
+    pub fn line(&self) -> String {
+        let Self { path, real_time_factor, .. } = self;
+        let (sound, time) = (duration(self.seconds), duration(self.elapsed));
+        format!("{path}: {sound} of speech in {time} ({real_time_factor:.2} × real time)")
+    }
 }
 
 /// Runs `task` and delivers its sound to `output`.
@@ -142,7 +171,13 @@ pub fn deliver(
         }
     };
     if let Some(reply) = reply {
-        tell(&reply, output, started.elapsed().as_secs_f64(), context);
+        let path = match output {
+            Output::Stdout(_) => "-".to_string(),
+            Output::File(path, _) => path.display().to_string(),
+        };
+        warn(&reply, &context.printer);
+        let told = Told::new(&reply, &path, started.elapsed().as_secs_f64());
+        context.printer.result(&told, &told.line());
     }
     Ok(())
 }
@@ -181,7 +216,8 @@ fn stream(
     }
 }
 
-fn speech(reply: Reply) -> Result<SpeechReply> {
+/// The speech that answers a task which makes speech.
+pub fn speech(reply: Reply) -> Result<SpeechReply> {
     match reply {
         Reply::Speech(reply) => Ok(reply),
         Reply::Transcript(_) => Err(Error::internal("a task of speech was answered with a transcript")),
@@ -219,44 +255,20 @@ impl Sink {
     }
 }
 
-fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
-    let Some(last) = reply.steps.last() else { return };
-    let path = match output {
-        Output::Stdout(_) => "-".to_string(),
-        Output::File(path, _) => path.display().to_string(),
-    };
-    reply.steps.iter().for_each(|step| warn(step, context));
-    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
-    let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
-    let delivered = Delivered {
-        path: &path,
-        seconds: last.seconds,
-        tokens: reply.steps.iter().map(|step| step.tokens).sum(),
-        seed: last.seed,
-        ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
-        looped: reply.steps.iter().any(|step| step.looped),
-        real_time_factor,
-        elapsed,
-        transcript: reply.transcript.as_deref(),
-        stages: &reply.stages,
-        steps: &reply.steps,
-    };
-    let sound = duration(last.seconds);
-    let text =
-        format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
-    context.printer.result(&delivered, &text);
+/// Says what may be wrong with a result that is not an error.
+pub fn warn(reply: &SpeechReply, printer: &Printer) {
+    reply.steps.iter().for_each(|step| warn_of_step(step, printer));
 }
 
-/// Says what may be wrong with a result that is not an error.
-fn warn(report: &SpeechReport, context: &Context) {
+fn warn_of_step(report: &SpeechReport, printer: &Printer) {
     let what =
         report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
     let retry =
         format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
-        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
+        printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
+        printer.warning(&format!("{what} repeats itself at its end; {retry}"));
     }
 }

@@ -1,5 +1,6 @@
 //! The program as its users see it: transcripts on the miniature checkpoint.
 
+mod batch;
 mod clone;
 mod doctor;
 mod edit;

@@ -1,0 +1,257 @@
+//! `stepaudio batch`: many jobs from a manifest, which can go on after any end and be shared out among processes.
+
+mod contents;
+mod fields;
+mod manifest;
+mod plan;
+mod results;
+mod shard;
+mod work;
+
+use super::Context;
+use crate::error::{Error, Kind, Result};
+use crate::runtime::Session;
+use crate::task::Recognition;
+use contents::Contents;
+use fields::Places;
+use plan::{Files, Item, Problems};
+use results::{Journal, Past, Record, Status};
+use serde::Serialize;
+use shard::Shard;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use work::Work;
+
+/// Do the jobs that a manifest lists: clone, edit and transcribe
+///
+/// The manifest is a file of JSON lines (.jsonl) or a table with a line of names (.csv). Each line is one job. Its fields
+/// are the flags of the command that `task` names, without dashes before and with - or _ within:
+///
+///     {"task": "clone", "text": "New words", "voice": "ref.wav", "voice_text": "What ref says", "output": "1.wav"}
+///     {"task": "edit", "input": "in.wav", "denoise": true, "emotion": "happy", "text": "What it says", "seed": 7}
+///     {"task": "edit", "input": "in.wav", "edits": ["denoise", {"speed": "faster"}, "vad"], "output": "a/3.flac"}
+///     {"task": "transcribe", "input": "talk.mp3", "format": "srt", "id": "talk"}
+///
+/// Beside them a line may have `seed`, and an `id`, which the results repeat. Paths start at the manifest, those of
+/// results at `--out-dir`. With `--out-dir` a line needs no `output`: its result is named after the `id`, the recording or
+/// the number of the line. Edits are done in the order of their fields. Empty cells of a table are not given.
+///
+/// The whole manifest is checked before anything is loaded. What became of each item is kept in results.jsonl beside the
+/// results; an item that fails does not stop the others. `--resume` does what is not done: it knows results by the
+/// contents of their recordings, their settings and themselves, not by names.
+///
+/// For example: stepaudio batch jobs.jsonl --out-dir out/ --resume
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The list of jobs: a .jsonl or .csv file
+    #[arg(value_name = "MANIFEST", value_hint = clap::ValueHint::FilePath)]
+    manifest: PathBuf,
+    /// Folder of the results [default: the folder of the manifest]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    out_dir: Option<PathBuf>,
+    /// Go on with a batch: leave out what is done
+    #[arg(long)]
+    resume: bool,
+    /// Replace results that exist; without `--resume`, begin anew
+    #[arg(long)]
+    force: bool,
+    /// Do share I of N, such as 2/8 [default in a Slurm job array: the share of the task]
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Check everything and say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do nothing but gather the results of all shards in results.jsonl, in the order of the manifest
+    #[arg(long, conflicts_with_all = ["resume", "force", "shard", "dry_run"])]
+    merge: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let shard = args.shard()?;
+    let beside = args.manifest.parent().unwrap_or(Path::new(""));
+    let outputs = args.out_dir.as_deref().unwrap_or(beside);
+    let places = Places { inputs: beside, outputs, names: args.out_dir.is_some() };
+    let items = plan::read(&args.manifest, places, context)?;
+    if args.merge {
+        merge(&items, outputs, context)?;
+        return Ok(());
+    }
+    let all = items.len();
+    let mine = plan::share(items, shard);
+    if !shard.is_whole() {
+        context.printer.note(&format!("share {shard}: {} of {all} items", mine.len()));
+    }
+    let folder = if outputs.as_os_str().is_empty() { Path::new(".") } else { outputs };
+    let journal = args.journal(folder, shard)?;
+    let (todo, done) = args.left(&mine, folder, context)?;
+    args.check_files(&todo)?;
+    let mut session = Session::open(&context.settings.engine())?;
+    check_models(&todo, &session)?;
+    let Some(mut journal) = journal else {
+        tell_plan(&mine, &done, context);
+        return Ok(());
+    };
+    recover(&done, &mut journal)?;
+    if !done.is_empty() {
+        context.printer.note(&format!("{} of {} items are done already", done.len(), mine.len()));
+    }
+    contents::sweep(&todo)?;
+    Work { context, force: args.force }.run(&todo, &mut session, &mut journal)?;
+    Ok(())
+}
+
+/// An item that needs nothing more, and the record of its result when that must still be written.
+struct Done<'a> {
+    item: &'a Item,
+    record: Option<Record>,
+}
+
+impl Args {
+    /// The share of this process.
+    fn shard(&self) -> Result<Shard> {
+        match self.shard {
+            Some(shard) => Ok(shard),
+            None if self.merge => Ok(Shard::WHOLE),
+            None => Ok(Shard::of_slurm(|name| std::env::var(name).ok())?.unwrap_or(Shard::WHOLE)),
+        }
+    }
+
+    /// The file of results, for this process alone; `None` when nothing is to be done.
+    fn journal(&self, folder: &Path, shard: Shard) -> Result<Option<Journal>> {
+        if self.dry_run {
+            return Ok(None);
+        }
+        let path = Journal::place(folder, shard);
+        if path.exists() && !self.resume && !self.force {
+            return Err(Error::usage(format!("`{}` exists already", path.display()))
+                .hint("give `--resume` to go on with that batch, or `--force` to begin anew"));
+        }
+        let fail =
+            |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
+        fs::create_dir_all(folder).map_err(fail)?;
+        Journal::open(&path, !self.resume).map(Some)
+    }
+
+    /// What is still to be done, and with `--resume` what is not.
+    fn left<'a>(
+        &self,
+        items: &'a [Item],
+        folder: &Path,
+        context: &Context,
+    ) -> Result<(Vec<&'a Item>, Vec<Done<'a>>)> {
+        let past = if self.resume { Past::read(folder)? } else { Past::default() };
+        if past.damaged > 0 {
+            context.printer.warning(&format!("{} damaged lines of results are left out", past.damaged));
+        }
+        let mut contents = Contents::new(&context.settings);
+        let (mut todo, mut done) = (Vec::new(), Vec::new());
+        for item in items {
+            if context.interrupt.flow().is_break() {
+                return Err(Error::interrupted());
+            }
+            match contents.former(item, &past) {
+                Some(former) => {
+                    let record = (!former.recorded).then(|| former.record.clone());
+                    done.push(Done { item, record });
+                }
+                None => todo.push(item),
+            }
+        }
+        Ok((todo, done))
+    }
+
+    fn check_files(&self, todo: &[&Item]) -> Result<()> {
+        let mut problems = Problems::new(&self.manifest);
+        let mut files = Files::default();
+        todo.iter().try_for_each(|item| files.check(item, self.force, &mut problems))?;
+        problems.into_result()
+    }
+}
+
+/// Checks that all models are there, before anything is loaded.
+fn check_models(todo: &[&Item], session: &Session) -> Result<()> {
+    if todo.iter().any(|item| item.job.speaks()) {
+        session.check_speech()?;
+    }
+    let mut known: Vec<Recognition> = Vec::new();
+    for recognition in todo.iter().filter_map(|item| item.job.recognition()) {
+        let recognition = Recognition { seed: 0, ..recognition.clone() };
+        if !known.contains(&recognition) {
+            session.check_recognition(&recognition)?;
+            known.push(recognition);
+        }
+    }
+    Ok(())
+}
+
+/// Records what a crash left announced.
+fn recover(done: &[Done<'_>], journal: &mut Journal) -> Result<()> {
+    done.iter().filter_map(|done| done.record.as_ref()).try_for_each(|record| journal.append(record))
+}
+
+/// What `--dry-run --json` prints of an item.
+#[derive(Serialize)]
+struct Planned<'a> {
+    line: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    task: &'a str,
+    output: &'a str,
+    status: &'a str,
+}
+
+fn tell_plan(items: &[Item], done: &[Done<'_>], context: &Context) {
+    let printer = &context.printer;
+    let done: Vec<usize> = done.iter().map(|done| done.item.line).collect();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for item in items {
+        let is_done = done.binary_search(&item.line).is_ok();
+        let status = if is_done { "done" } else { "todo" };
+        if !is_done {
+            *kinds.entry(item.job.verb()).or_default() += 1;
+        }
+        let (line, id, task, output) = (item.line, item.id.as_deref(), item.job.verb(), item.output.as_str());
+        if printer.is_json() {
+            printer.result(&Planned { line, id, task, output, status }, "");
+        } else {
+            printer.detail(&format!("line {line}: {task} to {output}, {status}"));
+        }
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let todo = if kinds.is_empty() { "nothing".to_string() } else { kinds.join(", ") };
+    printer.note(&format!("{} items, {} done; to do: {todo}", items.len(), done.len()));
+}
+
+/// Writes `results.jsonl` from the files of all shards.
+fn merge(items: &[Item], outputs: &Path, context: &Context) -> Result<()> {
+    let folder = if outputs.as_os_str().is_empty() { Path::new(".") } else { outputs };
+    let past = Past::read(folder)?;
+    let mut contents = Contents::new(&context.settings);
+    let mut records = Vec::new();
+    let (mut failed, mut missing) = (0, 0);
+    for item in items {
+        if context.interrupt.flow().is_break() {
+            return Err(Error::interrupted());
+        }
+        let record = contents.former(item, &past).map(|former| &former.record);
+        let record = record.or_else(|| past.failed(&item.output));
+        match record.map(|record| record.status) {
+            None => missing += 1,
+            Some(Status::Failed) => failed += 1,
+            Some(Status::Done) => {}
+        }
+        records.extend(record.map(|record| Record { line: item.line, id: item.id.clone(), ..record.clone() }));
+    }
+    let place = Journal::place(folder, Shard::WHOLE);
+    results::write_merged(&place, &records)?;
+    context.printer.note(&format!("{} results of {} items in {}", records.len(), items.len(), place.display()));
+    if failed + missing == 0 {
+        return Ok(());
+    }
+    let message = format!("{} of {} items have no result", failed + missing, items.len());
+    let error = Error::new(Kind::Partial, message).cause(format!("{failed} failed, {missing} were not tried"));
+    Err(error.hint("run the batch with `--resume`, then merge again"))
+}

@@ -1,0 +1,218 @@
+//! Doing the items: the next recordings are read while the present one is worked on, and each result is recorded.
+
+use super::contents::{Contents, hash_of};
+use super::plan::Item;
+use super::results::{Journal, Record, Status};
+use crate::commands::Context;
+use crate::commands::job::Made;
+use crate::commands::printer::Printer;
+use crate::commands::progress::Batch;
+use crate::error::{Error, Kind, Result};
+use crate::runtime::Session;
+use crate::task::Task;
+use serde_json::{Map, Value};
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Instant;
+
+/// Items that are read before they are worked on.
+const AHEAD: usize = 2;
+/// So many failures of one kind in a row are no accidents.
+const IN_A_ROW: usize = 3;
+
+/// How items are done.
+pub struct Work<'a> {
+    pub context: &'a Context,
+    /// Whether results are replaced.
+    pub force: bool,
+}
+
+/// An item and what its recording gave.
+struct Ready<'a> {
+    item: &'a Item,
+    key: Option<String>,
+    task: Result<Task>,
+}
+
+/// How far the work is.
+struct Tally<'a> {
+    journal: &'a mut Journal,
+    bar: Batch,
+    all: usize,
+    done: usize,
+    failed: usize,
+    /// Failures without a success between them.
+    in_a_row: usize,
+}
+
+impl Work<'_> {
+    /// Does all items; some that failed are an error of their own.
+    pub fn run(&self, items: &[&Item], session: &mut Session, journal: &mut Journal) -> Result<()> {
+        let bar = self.context.printer.batch(items.len());
+        let mut tally = Tally { journal, bar, all: items.len(), done: 0, failed: 0, in_a_row: 0 };
+        let ended = thread::scope(|scope| {
+            let (sender, ready) = mpsc::sync_channel(AHEAD);
+            scope.spawn(|| read_ahead(items, sender, self.context));
+            self.all(ready, session, &mut tally)
+        });
+        tally.end(ended, &self.context.printer)
+    }
+
+    fn all(&self, ready: Receiver<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+        for Ready { item, key, task } in ready {
+            let started = Instant::now();
+            let made = task.and_then(|task| self.make(item, &task, started, session));
+            match made.and_then(|made| self.keep(item, key.as_deref(), made, tally)) {
+                Ok(()) => {}
+                Err(error) if ends_all(error.kind) => return Err(error),
+                Err(error) => self.fail(item, key, error, tally)?,
+            }
+            tally.bar.advance();
+        }
+        Ok(())
+    }
+
+    fn make(&self, item: &Item, task: &Task, started: Instant, session: &mut Session) -> Result<Made> {
+        let printer = &self.context.printer;
+        let mut progress = printer.progress().brief();
+        // A signal that came while the recording was read or written must not cost another item.
+        interrupted(self.context.interrupt.flow())?;
+        let reply = session.run(task, &mut |event| {
+            progress.show(&event);
+            self.context.interrupt.flow()
+        })?;
+        drop(progress);
+        let place = item.job.place()?;
+        let folder = folder_of(place);
+        let fail =
+            |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
+        fs::create_dir_all(folder).map_err(fail)?;
+        item.job.write(reply, started.elapsed().as_secs_f64(), printer)
+    }
+
+    /// Puts a result in its place and records it.
+    fn keep(&self, item: &Item, key: Option<&str>, made: Made, tally: &mut Tally<'_>) -> Result<()> {
+        let place = item.job.place()?;
+        let fail = |error| Error::input(format!("cannot read `{}`", place.display())).cause(error);
+        let sha256 = Some(hash_of(made.part.path()).map_err(fail)?);
+        let record = Record { sha256, facts: facts(made.facts), ..record(item, key, Status::Done) };
+        tally.journal.announce(&record)?;
+        made.part.publish(self.force)?;
+        // After a loss of power the name must not be missing where the record is there.
+        File::open(folder_of(place)).and_then(|folder| folder.sync_all()).ok();
+        tally.journal.append(&record)?;
+        tally.done += 1;
+        tally.in_a_row = 0;
+        self.context.printer.result(&record, &format!("{} {}", tally.counted(), made.line));
+        Ok(())
+    }
+
+    fn fail(&self, item: &Item, key: Option<String>, error: Error, tally: &mut Tally<'_>) -> Result<()> {
+        let printer = &self.context.printer;
+        tally.failed += 1;
+        tally.in_a_row += 1;
+        let record = Record { error: Some(error.clone()), ..record(item, key.as_deref(), Status::Failed) };
+        tally.journal.append(&record)?;
+        if printer.is_json() {
+            printer.result(&record, "");
+        }
+        let (kind, counted) = (error.kind, tally.counted());
+        printer.error(&error.clone().context(format!("{counted} {} failed", item.name())));
+        let defect = matches!(kind, Kind::Device | Kind::Internal);
+        if defect && tally.in_a_row >= IN_A_ROW {
+            return Err(Error::new(kind, format!("{IN_A_ROW} items in a row failed")).cause(error));
+        }
+        Ok(())
+    }
+}
+
+impl Tally<'_> {
+    /// `[3/50]`.
+    fn counted(&self) -> String {
+        format!("[{}/{}]", self.done + self.failed, self.all)
+    }
+
+    fn end(self, ended: Result<()>, printer: &Printer) -> Result<()> {
+        let Self { bar, all, done, failed, .. } = self;
+        drop(bar);
+        let rest = all - done - failed;
+        match ended {
+            Err(error) => {
+                let message = match error.kind {
+                    Kind::Interrupted => format!("interrupted; {done} of {all} items are done"),
+                    _ => format!("the batch ended early; {done} of {all} items are done"),
+                };
+                let hint = "the same command with `--resume` does the rest";
+                let reason = (error.kind != Kind::Interrupted).then_some(&error);
+                let told = Error::new(error.kind, message);
+                let told = reason.map_or(told.clone(), |reason| {
+                    let told = told.cause(&reason.message);
+                    reason.causes.iter().fold(told, Error::cause)
+                });
+                let own = error.hint.filter(|_| error.kind != Kind::Interrupted);
+                Err(told.hint(own.map_or(hint.to_string(), |own| format!("{own}; then {hint}"))))
+            }
+            Ok(()) if failed > 0 => Err(Error::new(Kind::Partial, format!("{failed} of {all} items failed"))
+                .hint("the messages above say why; the others are done. `--resume` tries again")),
+            Ok(()) if rest > 0 => Err(Error::internal(format!("{rest} items were not read"))),
+            Ok(()) => {
+                printer.note(&format!("{done} items done"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads the recordings of `items`, a few before they are wanted.
+fn read_ahead<'a>(items: &[&'a Item], sender: SyncSender<Ready<'a>>, context: &Context) {
+    let mut contents = Contents::new(&context.settings);
+    for item in items {
+        let read = contents.key(&item.job).map(|key| (key, item.job.read(&context.printer)));
+        let (key, task) = match read {
+            Ok((key, task)) => (Some(key), task),
+            Err(error) => (None, Err(error)),
+        };
+        if sender.send(Ready { item, key, task }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Errors that the next item would meet as well.
+fn ends_all(kind: Kind) -> bool {
+    matches!(kind, Kind::Interrupted | Kind::Model | Kind::Daemon | Kind::StillHeld)
+}
+
+fn interrupted(flow: ControlFlow<()>) -> Result<()> {
+    if flow.is_break() { Err(Error::interrupted()) } else { Ok(()) }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn record(item: &Item, key: Option<&str>, status: Status) -> Record {
+    Record {
+        line: item.line,
+        id: item.id.clone(),
+        task: item.job.verb().to_string(),
+        status,
+        output: item.output.clone(),
+        key: key.map(str::to_string),
+        sha256: None,
+        error: None,
+        facts: Map::new(),
+    }
+}
+
+/// The facts of a result that have no place in a record of their own; a transcript lies in its file.
+fn facts(told: Value) -> Map<String, Value> {
+    let Value::Object(mut facts) = told else { return Map::new() };
+    for name in ["segments", "output"] {
+        facts.remove(name);
+    }
+    facts
+}

@@ -1,0 +1,133 @@
+//! What one command line or one line of a manifest asks for: checked as far as that needs no file, then read, run and written.
+
+use super::output::{Output, Part};
+use super::printer::Printer;
+use super::{clone, edit, input, speech, transcribe};
+use crate::error::{Error, Result};
+use crate::task::{Recognition, Recording, Reply, Said, Task};
+use crate::audio::Audio;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// One job.
+#[derive(Debug)]
+pub enum Job {
+    /// New words.
+    Clone(clone::Job),
+    /// A changed recording.
+    Edit(edit::Job),
+    /// A transcript.
+    Transcribe(transcribe::Job),
+}
+
+/// The result of a job, whole but not yet in its place.
+pub struct Made {
+    /// The file.
+    pub part: Part,
+    /// What `--json` tells of it.
+    pub facts: Value,
+    /// The same for people.
+    pub line: String,
+}
+
+impl Job {
+    /// The name of its command.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Clone(_) => "clone",
+            Self::Edit(_) => "edit",
+            Self::Transcribe(_) => "transcribe",
+        }
+    }
+
+    /// The recording that it reads.
+    pub fn recording(&self) -> &Path {
+        match self {
+            Self::Clone(job) => &job.voice,
+            Self::Edit(job) => &job.input,
+            Self::Transcribe(job) => &job.input,
+        }
+    }
+
+    /// The file that it writes.
+    pub fn place(&self) -> Result<&Path> {
+        let place = match self {
+            Self::Clone(clone::Job { output, .. }) | Self::Edit(edit::Job { output, .. }) => match output {
+                Output::File(path, _) => Some(path),
+                Output::Stdout(_) => None,
+            },
+            Self::Transcribe(job) => job.output.as_ref(),
+        };
+        place.map(PathBuf::as_path).ok_or_else(|| Error::usage("the result needs a file"))
+    }
+
+    /// How a recording is transcribed, when that is needed.
+    pub fn recognition(&self) -> Option<&Recognition> {
+        match self {
+            Self::Clone(clone::Job { transcript, .. }) | Self::Edit(edit::Job { transcript, .. }) => {
+                match transcript {
+                    Said::Unknown(recognition) => Some(recognition),
+                    Said::Text(_) => None,
+                }
+            }
+            Self::Transcribe(job) => Some(&job.recognition),
+        }
+    }
+
+    /// Whether speech is made.
+    pub fn speaks(&self) -> bool {
+        !matches!(self, Self::Transcribe(_))
+    }
+
+    /// All that decides the result but the contents of the recording and the models.
+    pub fn parameters(&self) -> Result<String> {
+        let no_sound = || Recording::Samples(Audio::default());
+        let text = match self {
+            Self::Clone(job) => serde_json::to_string(&(job.outline(), &job.output.format())),
+            Self::Edit(job) => serde_json::to_string(&(job.outline(), &job.output.format())),
+            Self::Transcribe(job) => {
+                serde_json::to_string(&(job.task(no_sound()), job.format.extension()))
+            }
+        };
+        text.map_err(|error| Error::internal("a job cannot be written down").cause(error))
+    }
+
+    /// The task, with its recording.
+    pub fn read(&self, printer: &Printer) -> Result<Task> {
+        match self {
+            Self::Clone(job) => job.read(printer),
+            Self::Edit(job) => job.read(printer),
+            Self::Transcribe(job) => Ok(job.task(Recording::File(input::recording_file(&job.input)?.0))),
+        }
+    }
+
+    /// Writes what answers the task beside its place.
+    pub fn write(&self, reply: Reply, elapsed: f64, printer: &Printer) -> Result<Made> {
+        let path = self.place()?;
+        let shown = path.display().to_string();
+        match self {
+            Self::Clone(clone::Job { output, .. }) | Self::Edit(edit::Job { output, .. }) => {
+                let reply = speech::speech(reply)?;
+                speech::warn(&reply, printer);
+                let told = speech::Told::new(&reply, &shown, elapsed);
+                let part = Part::audio(path, output.format(), &reply.audio)?;
+                Ok(Made { part, facts: facts(&told)?, line: told.line() })
+            }
+            Self::Transcribe(job) => {
+                let reply = transcribe::transcript(reply)?;
+                job.warn(&reply, printer);
+                let name = job.input.display().to_string();
+                let told = job.told(&reply, &name, elapsed);
+                let text = job.format.write(&reply.transcript);
+                let part = Part::write(path, |part| part.write_all(text.as_bytes()))?;
+                Ok(Made { part, facts: facts(&told)?, line: told.line() })
+            }
+        }
+    }
+}
+
+fn facts(told: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(told).map_err(|error| Error::internal("a result cannot be written down").cause(error))
+}
