@@ -2,6 +2,8 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `tts.py` (`preprocess_prompt_wav`) and `tokenizer.py`.
 
+mod bytes;
+
 use super::codes;
 use super::flow::VoicePrompt;
 use super::linguistic::LinguisticTokenizer;
