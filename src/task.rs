@@ -21,6 +21,8 @@ pub enum Task {
     Edit(EditTask),
     /// What a recording says.
     Transcribe(TranscribeTask),
+    /// What the networks know of a recording of a voice.
+    Analyse(Audio),
 }
 
 /// Says `text` in the voice of `reference`.
@@ -28,12 +30,23 @@ pub enum Task {
 pub struct CloneTask {
     /// The recording whose voice is taken.
     pub reference: Audio,
+    /// What was known of it when it was stored, if it is a stored voice.
+    pub analysed: Option<Analysed>,
     /// What the recording says.
     pub transcript: Said,
     /// What to say.
     pub text: String,
     /// How to generate.
     pub speech: SpeechOptions,
+}
+
+/// A recording analysed: what the language model and the flow hear of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysed {
+    /// Stands for the recording, the weights and the code that it came of: another key, another voice.
+    pub key: String,
+    /// The voice as bytes ([`crate::models::voice::Voice::to_bytes`]).
+    pub voice: Vec<u8>,
 }
 
 /// Applies a chain of edits to `recording`, each to the result of the one before.
@@ -181,6 +194,8 @@ pub enum Reply {
     Speech(SpeechReply),
     /// To [`Task::Transcribe`].
     Transcript(TranscriptReply),
+    /// To [`Task::Analyse`].
+    Analysed(Analysed),
 }
 
 /// What a recording says.
@@ -201,6 +216,8 @@ pub struct SpeechReply {
     pub audio: Audio,
     /// What the recording was heard to say, when the task did not tell it.
     pub transcript: Option<String>,
+    /// What is now known of a stored voice, when the task told something else.
+    pub analysed: Option<Analysed>,
     /// Facts about each generation that was kept: one, or one for each edit.
     pub steps: Vec<SpeechReport>,
     /// Seconds spent in each stage, over all steps and retries.

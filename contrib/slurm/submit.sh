@@ -9,8 +9,8 @@ if (($# < 3)) || ! [[ $3 =~ ^[1-9][0-9]*$ ]]; then
 fi
 here=$(cd "$(dirname "$0")" && pwd)
 manifest=$(realpath "$1") out_dir=$(realpath -m "$2") tasks=$3
-# A mistake in the manifest shows here and not in every task.
-"${STEPAUDIO:-stepaudio}" batch "$manifest" --out-dir "$out_dir" --resume --dry-run
+# A mistake in the manifest shows here and not in every task. Login nodes seldom have a GPU.
+STEPAUDIO_DEVICE=cpu "${STEPAUDIO:-stepaudio}" batch "$manifest" --out-dir "$out_dir" --resume --dry-run
 array=$(sbatch --parsable --array="0-$((tasks - 1))" "${@:4}" "$here/array.sbatch" "$manifest" "$out_dir")
 merge=$(sbatch --parsable --dependency="afterany:$array" "$here/merge.sbatch" "$manifest" "$out_dir")
 echo "array $array"

@@ -4,12 +4,13 @@ use super::output::Output;
 use super::printer::Printer;
 use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver};
+use super::voice_store::{About, Name, VoiceStore};
 use super::{Context, input};
-use crate::audio::Audio;
+use crate::audio::{Audio, decode};
 use crate::error::{Error, Result};
 use crate::models::llm::edits::check_tags;
 use crate::runtime::Session;
-use crate::task::{CloneTask, Said, SpeechOptions, Task};
+use crate::task::{Analysed, CloneTask, Said, SpeechOptions, Task};
 use std::path::{Path, PathBuf};
 
 /// Say new words in the voice of a recording
@@ -18,14 +19,16 @@ use std::path::{Path, PathBuf};
 /// Chinese words may be given in pinyin with tone digits.
 ///
 /// For example: stepaudio clone "New words" --voice ref.wav --voice-text "What ref says" -o out.wav
+/// or, with a voice that `stepaudio voices add` stored: stepaudio clone "New words" --voice anna -o out.wav
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to say, or - to read it from stdin
     text: String,
-    /// Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// The voice: a recording of 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), - to read it from stdin, or the name of a stored
+    /// voice. Letters, digits, - and _ are a name; anything with a dot or slash is a file (./ref)
+    #[arg(long, value_name = "NAME|FILE", value_hint = clap::ValueHint::FilePath)]
     voice: PathBuf,
-    /// What the recording says; transcribed when not given
+    /// What the recording says; transcribed when not given. A stored voice knows it
     #[arg(long, value_name = "TEXT")]
     voice_text: Option<String>,
     /// Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made
@@ -45,17 +48,29 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     session.check_speech()?;
     check(&session, &job.transcript, context)?;
     let task = job.read(&context.printer)?;
-    deliver(&mut session, &task, &job.output, args.speech.force, context)?;
+    if let Some(analysed) = deliver(&mut session, &task, &job.output, args.speech.force, context)? {
+        job.keep(&analysed, &context.printer);
+    }
     Ok(())
+}
+
+/// Whose voice speaks.
+#[derive(Debug)]
+pub enum Voice {
+    /// That of a recording, or of `-`.
+    File(PathBuf),
+    /// A stored one.
+    Stored(Name, About),
 }
 
 /// Words to be said in the voice of a recording.
 #[derive(Debug)]
 pub struct Job {
+    store: VoiceStore,
     /// The words, or `-`.
     text: String,
-    /// The recording, or `-`.
-    pub voice: PathBuf,
+    /// Whose voice.
+    pub voice: Voice,
     /// What the recording says.
     pub transcript: Said,
     /// Where the result goes.
@@ -66,7 +81,9 @@ pub struct Job {
 impl Args {
     /// Lets relative paths start at the folders of the recordings and of the results.
     pub fn start_at(&mut self, inputs: &Path, outputs: &Path) {
-        self.voice = inputs.join(&self.voice);
+        if Name::of(&self.voice).is_none() {
+            self.voice = inputs.join(&self.voice);
+        }
         self.output = outputs.join(&self.output);
         self.recognition.start_at(inputs);
     }
@@ -77,13 +94,29 @@ impl Args {
         if self.text == "-" && self.voice == Path::new("-") {
             return Err(Error::usage("the text and the voice cannot both come from stdin"));
         }
-        let transcript = self.recognition.said(self.voice_text.as_deref(), "`--voice-text`", context)?;
+        let store = VoiceStore::new(&context.settings.voices);
+        let (voice, transcript) = self.voice(&store, context)?;
         let speech = self.speech.options(&output, context);
-        let job = Job { text: self.text.clone(), voice: self.voice.clone(), transcript, output, speech };
+        let job = Job { store, text: self.text.clone(), voice, transcript, output, speech };
         if job.text != "-" {
             job.text()?;
         }
         Ok(job)
+    }
+
+    /// Whose voice speaks, and what the recording of it says.
+    fn voice(&self, store: &VoiceStore, context: &Context) -> Result<(Voice, Said)> {
+        let Some(name) = Name::of(&self.voice) else {
+            let said = self.recognition.said(self.voice_text.as_deref(), "`--voice-text`", context)?;
+            return Ok((Voice::File(self.voice.clone()), said));
+        };
+        let about = store.about(&name)?;
+        if self.voice_text.is_some() || self.recognition.is_told() {
+            return Err(Error::usage(format!("the voice `{name}` knows what its recording says"))
+                .hint("leave out `--voice-text`, `--asr`, `--asr-model` and `--language`"));
+        }
+        let said = Said::Text(about.transcript.clone());
+        Ok((Voice::Stored(name, about), said))
     }
 }
 
@@ -91,13 +124,32 @@ impl Job {
     /// The task, with what it needs from files and stdin.
     pub fn read(&self, printer: &Printer) -> Result<Task> {
         let text = self.text()?;
-        let reference = input::recording(&self.voice, printer)?;
-        Ok(self.task(text, reference))
+        let (reference, analysed) = match &self.voice {
+            Voice::File(path) => (input::recording(path, printer)?, None),
+            Voice::Stored(name, _) => {
+                let (_, clip, analysed) = self.store.read(name)?;
+                (decode::read(clip)?.mono(), Some(analysed))
+            }
+        };
+        Ok(self.task(text, reference, analysed))
+    }
+
+    /// Keeps what the models now know of a stored voice; where that is impossible it is found out again each time.
+    pub fn keep(&self, analysed: &Analysed, printer: &Printer) {
+        let Voice::Stored(name, _) = &self.voice else { return };
+        let kept = self
+            .store
+            .read(name)
+            .and_then(|(about, clip, _)| self.store.write(name, &about, &clip, analysed, true));
+        match kept {
+            Ok(()) => printer.detail(&format!("the voice `{name}` was analysed for these models")),
+            Err(error) => printer.detail(&format!("the analysed voice `{name}` cannot be kept: {error}")),
+        }
     }
 
     /// The task without its recording.
     pub fn outline(&self) -> Task {
-        self.task(self.text.clone(), Audio::default())
+        self.task(self.text.clone(), Audio::default(), None)
     }
 
     fn text(&self) -> Result<String> {
@@ -105,8 +157,8 @@ impl Job {
         check_tags(&text).map(|()| text)
     }
 
-    fn task(&self, text: String, reference: Audio) -> Task {
+    fn task(&self, text: String, reference: Audio, analysed: Option<Analysed>) -> Task {
         let (transcript, speech) = (self.transcript.clone(), self.speech.clone());
-        Task::Clone(CloneTask { reference, transcript, text, speech })
+        Task::Clone(CloneTask { reference, analysed, transcript, text, speech })
     }
 }

@@ -66,7 +66,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
                 failed += 1;
                 context.printer.error(&error.context(format!("`{}` failed", job.input.display())));
             }
-            Ok(()) => {}
+            Ok(_) => {}
         }
     }
     summary(jobs.len(), failed, context)?;

@@ -3,6 +3,7 @@
 use super::printer::Printer;
 use crate::audio::{Audio, decode};
 use crate::error::{Error, Result};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -31,6 +32,23 @@ pub fn recording_file(path: &Path) -> Result<(PathBuf, Option<NamedTempFile>)> {
     let mut copy = tempfile::Builder::new().prefix("stdin-").tempfile().map_err(fail)?;
     io::copy(&mut stdin()?, &mut copy).map_err(fail)?;
     Ok((copy.path().to_path_buf(), Some(copy)))
+}
+
+/// The bytes of a file, or of stdin (`-`), of which there may be `most`.
+pub fn bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let fail =
+        |why: &dyn std::fmt::Display| Error::input(format!("cannot read `{}`", path.display())).cause(why);
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        stdin()?.take(most + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| fail(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(fail(&format!("it is larger than {} MiB", most >> 20)));
+    }
+    Ok(bytes)
 }
 
 /// A text argument: itself, or stdin when it is `-`; never empty.

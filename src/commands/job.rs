@@ -1,11 +1,12 @@
 //! What one command line or one line of a manifest asks for: checked as far as that needs no file, then read, run and written.
 
+use super::clone::Voice;
 use super::output::{Output, Part};
 use super::printer::Printer;
 use super::{clone, edit, input, speech, transcribe};
+use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::task::{Recognition, Recording, Reply, Said, Task};
-use crate::audio::Audio;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
@@ -20,6 +21,15 @@ pub enum Job {
     Edit(edit::Job),
     /// A transcript.
     Transcribe(transcribe::Job),
+}
+
+/// Where a recording comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// This file.
+    File(&'a Path),
+    /// A stored voice whose clip has this hash.
+    Voice(&'a str),
 }
 
 /// The result of a job, whole but not yet in its place.
@@ -42,12 +52,15 @@ impl Job {
         }
     }
 
-    /// The recording that it reads.
-    pub fn recording(&self) -> &Path {
+    /// The recording that it hears.
+    pub fn source(&self) -> Source<'_> {
         match self {
-            Self::Clone(job) => &job.voice,
-            Self::Edit(job) => &job.input,
-            Self::Transcribe(job) => &job.input,
+            Self::Clone(job) => match &job.voice {
+                Voice::File(path) => Source::File(path),
+                Voice::Stored(_, about) => Source::Voice(&about.sha256),
+            },
+            Self::Edit(job) => Source::File(&job.input),
+            Self::Transcribe(job) => Source::File(&job.input),
         }
     }
 
@@ -87,9 +100,7 @@ impl Job {
         let text = match self {
             Self::Clone(job) => serde_json::to_string(&(job.outline(), &job.output.format())),
             Self::Edit(job) => serde_json::to_string(&(job.outline(), &job.output.format())),
-            Self::Transcribe(job) => {
-                serde_json::to_string(&(job.task(no_sound()), job.format.extension()))
-            }
+            Self::Transcribe(job) => serde_json::to_string(&(job.task(no_sound()), job.format.extension())),
         };
         text.map_err(|error| Error::internal("a job cannot be written down").cause(error))
     }
@@ -110,6 +121,9 @@ impl Job {
         match self {
             Self::Clone(clone::Job { output, .. }) | Self::Edit(edit::Job { output, .. }) => {
                 let reply = speech::speech(reply)?;
+                if let (Self::Clone(job), Some(analysed)) = (self, &reply.analysed) {
+                    job.keep(analysed, printer);
+                }
                 speech::warn(&reply, printer);
                 let told = speech::Told::new(&reply, &shown, elapsed);
                 let part = Part::audio(path, output.format(), &reply.audio)?;
@@ -129,5 +143,6 @@ impl Job {
 }
 
 fn facts(told: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(told).map_err(|error| Error::internal("a result cannot be written down").cause(error))
+    serde_json::to_value(told)
+        .map_err(|error| Error::internal("a result cannot be written down").cause(error))
 }

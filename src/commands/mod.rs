@@ -6,6 +6,7 @@ pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod hashes;
 mod input;
 mod interrupt;
 mod job;
@@ -18,6 +19,8 @@ mod settings;
 mod speech;
 mod subtitles;
 mod transcribe;
+mod voice_store;
+mod voices;
 
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
@@ -62,6 +65,7 @@ enum Command {
     Edit(edit::Args),
     Transcribe(transcribe::Args),
     Batch(batch::Args),
+    Voices(voices::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
 }
@@ -150,6 +154,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
         Command::Batch(args) => batch::run(args, &context),
+        Command::Voices(args) => voices::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions(_) => Ok(()),
     }

@@ -58,11 +58,15 @@ impl RecogniserArgs {
         Ok(Recognition { recogniser, language, seed: context.settings.seed, ..Recognition::default() })
     }
 
+    /// Whether any of these flags is given.
+    pub fn is_told(&self) -> bool {
+        self.asr.is_some() || self.asr_model.is_some() || self.language.is_some()
+    }
+
     /// The transcript that the user gives with `flag`, or how to find it.
     pub fn said(&self, text: Option<&str>, flag: &str, context: &Context) -> Result<Said> {
-        let told = self.asr.is_some() || self.asr_model.is_some() || self.language.is_some();
         match text {
-            Some(_) if told => Err(Error::usage(format!(
+            Some(_) if self.is_told() => Err(Error::usage(format!(
                 "nothing is to be transcribed: {flag} tells what the recording says"
             ))
             .hint(format!("leave {flag} out, or `--asr`, `--asr-model` and `--language`"))),

@@ -23,6 +23,8 @@ pub struct Settings {
     pub seed: u64,
     /// Where derived files are kept.
     pub cache: PathBuf,
+    /// Where voices are kept.
+    pub voices: PathBuf,
 }
 
 /// `config.toml`.
@@ -65,7 +67,9 @@ impl Settings {
             None => user_folder("XDG_DATA_HOME", ".local/share")?.join("models"),
         };
         let seed = global.seed.or(file.seed).unwrap_or(0);
-        Ok(Self { models, device, precision, seed, cache: user_folder("XDG_CACHE_HOME", ".cache")? })
+        let cache = user_folder("XDG_CACHE_HOME", ".cache")?;
+        let voices = user_folder("XDG_DATA_HOME", ".local/share")?.join("voices");
+        Ok(Self { models, device, precision, seed, cache, voices })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{Analysed, Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -141,14 +141,14 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Runs `task` and delivers its sound to `output`.
+/// Runs `task` and delivers its sound to `output`; returns what a stored voice should keep.
 pub fn deliver(
     session: &mut Session,
     task: &Task,
     output: &Output,
     force: bool,
     context: &Context,
-) -> Result<()> {
+) -> Result<Option<Analysed>> {
     let started = Instant::now();
     let reply = match output {
         Output::Stdout(format) => stream(session, task, *format, context)?,
@@ -170,16 +170,15 @@ pub fn deliver(
             Some(reply)
         }
     };
-    if let Some(reply) = reply {
-        let path = match output {
-            Output::Stdout(_) => "-".to_string(),
-            Output::File(path, _) => path.display().to_string(),
-        };
-        warn(&reply, &context.printer);
-        let told = Told::new(&reply, &path, started.elapsed().as_secs_f64());
-        context.printer.result(&told, &told.line());
-    }
-    Ok(())
+    let Some(reply) = reply else { return Ok(None) };
+    let path = match output {
+        Output::Stdout(_) => "-".to_string(),
+        Output::File(path, _) => path.display().to_string(),
+    };
+    warn(&reply, &context.printer);
+    let told = Told::new(&reply, &path, started.elapsed().as_secs_f64());
+    context.printer.result(&told, &told.line());
+    Ok(reply.analysed)
 }
 
 /// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
@@ -220,7 +219,7 @@ fn stream(
 pub fn speech(reply: Reply) -> Result<SpeechReply> {
     match reply {
         Reply::Speech(reply) => Ok(reply),
-        Reply::Transcript(_) => Err(Error::internal("a task of speech was answered with a transcript")),
+        _ => Err(Error::internal("a task of speech was answered with something else")),
     }
 }
 

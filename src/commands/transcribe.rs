@@ -255,7 +255,7 @@ impl Told<'_> {
 pub fn transcript(reply: Reply) -> Result<TranscriptReply> {
     match reply {
         Reply::Transcript(reply) => Ok(reply),
-        Reply::Speech(_) => Err(Error::internal("a transcription was answered with speech")),
+        _ => Err(Error::internal("a transcription was answered with something else")),
     }
 }
 

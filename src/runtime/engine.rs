@@ -3,14 +3,15 @@
 use super::residency::{ModelSettings, Models};
 use super::run::Run;
 use super::speech::{Spoken, speak};
+use super::stored;
 use super::transcription::{Written, transcribe};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
 use crate::task::{
-    CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply, Stage, Task,
-    TranscribeTask, TranscriptReply, Watch,
+    Analysed, CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply,
+    Stage, Task, TranscribeTask, TranscriptReply, Watch,
 };
 use std::ops::RangeInclusive;
 
@@ -39,13 +40,15 @@ impl Engine {
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
         let mut run = Run::new(watch);
         match task {
-            Task::Clone(task) => {
-                let (spoken, heard) = self.clone_voice(task, &mut run)?;
-                speech_reply(vec![spoken], heard, run)
-            }
+            Task::Clone(task) => self.clone_voice(task, run),
             Task::Edit(task) => {
                 let (steps, heard) = self.edit(task, &mut run)?;
-                speech_reply(steps, heard, run)
+                speech_reply(steps, heard, None, run)
+            }
+            Task::Analyse(recording) => {
+                check_recording(recording, &mut run)?;
+                self.models.check_speech()?;
+                stored::analyse(&mut self.models, recording, &mut run).map(Reply::Analysed)
             }
             Task::Transcribe(task) => {
                 self.models.check_recognition(&task.recognition)?;
@@ -55,16 +58,17 @@ impl Engine {
         }
     }
 
-    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Spoken, Option<String>)> {
-        check_recording(&task.reference, run)?;
+    fn clone_voice(&mut self, task: &CloneTask, mut run: Run<'_, '_>) -> Result<Reply> {
+        check_recording(&task.reference, &mut run)?;
         self.models.check_speech()?;
-        let heard = self.hear(&task.reference, &task.transcript, run)?;
+        let heard = self.hear(&task.reference, &task.transcript, &mut run)?;
         let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let (listener, speaking) = run.speaking(&mut self.models)?;
-        let voice = run.stage(Stage::Voice, |_| listener.voice(&task.reference, &speaking.device))?;
+        let (voice, analysed) = stored::voice(&mut self.models, task, &mut run)?;
+        let (_, speaking) = run.speaking(&mut self.models)?;
         let name = speaker_name(task, transcript);
         let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &task.text };
-        Ok((speak(speaking, &prompt, &voice, &task.speech, run)?, heard))
+        let spoken = speak(speaking, &prompt, &voice, &task.speech, &mut run)?;
+        speech_reply(vec![spoken], heard, analysed, run)
     }
 
     /// Each edit hears the result of the one before; only the last may stream.
@@ -134,7 +138,12 @@ fn known(said: &Said) -> &str {
     }
 }
 
-fn speech_reply(steps: Vec<Spoken>, transcript: Option<String>, run: Run<'_, '_>) -> Result<Reply> {
+fn speech_reply(
+    steps: Vec<Spoken>,
+    transcript: Option<String>,
+    analysed: Option<Analysed>,
+    run: Run<'_, '_>,
+) -> Result<Reply> {
     let (mut audio, mut reports) = (None, Vec::new());
     for step in steps {
         audio = Some(step.audio);
@@ -142,7 +151,7 @@ fn speech_reply(steps: Vec<Spoken>, transcript: Option<String>, run: Run<'_, '_>
     }
     let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
     let stages = run.into_stages();
-    Ok(Reply::Speech(SpeechReply { audio, transcript, steps: reports, stages }))
+    Ok(Reply::Speech(SpeechReply { audio, transcript, analysed, steps: reports, stages }))
 }
 
 /// The current prompts name nobody; the first release named the speaker after the recording.

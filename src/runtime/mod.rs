@@ -7,6 +7,7 @@ mod recording;
 pub mod residency;
 mod run;
 mod speech;
+mod stored;
 mod transcription;
 pub mod weights;
 

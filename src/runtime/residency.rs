@@ -1,10 +1,11 @@
 //! Which models are loaded, and loading them on first use.
 
-use super::device::DeviceChoice;
+use super::device::{self, DeviceChoice};
 use super::transcription::{self, PARAFORMER};
 use super::weights::quantised::{self, Wanted};
 use super::weights::whisper::WhisperFolder;
 use super::weights::{Checkpoint, File, safetensors};
+use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::flow::Flow;
 use crate::models::linguistic::LinguisticTokenizer;
@@ -19,7 +20,10 @@ use crate::models::voice::Listener;
 use crate::models::whisper::Whisper;
 use crate::task::{Event, Recogniser, Recognition, Stage, Watch};
 use candle_core::Device;
+use sha2::{Digest, Sha256};
+use std::fs;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 /// Where the models come from and how they are held.
 #[derive(Debug, Clone)]
@@ -118,6 +122,33 @@ impl Models {
                 Ok(PARAFORMER.to_string())
             }
         }
+    }
+
+    /// Stands for a recording and all that decides what is heard in it: the files of the networks, the device, the program.
+    pub fn voice_key(&self, recording: &Audio) -> Result<String> {
+        const HEARS: [File; 6] = [
+            File::LinguisticWeights,
+            File::LinguisticConfig,
+            File::LinguisticMvn,
+            File::LinguisticCodebook,
+            File::SemanticTokenizer,
+            File::Speaker,
+        ];
+        let checkpoint = self.checkpoint()?;
+        let mut hash = Sha256::new();
+        hash.update(env!("CARGO_PKG_VERSION"));
+        hash.update(device::name(&self.device));
+        for file in HEARS {
+            let path = checkpoint.path(file)?;
+            let fail = |error| Error::model(format!("cannot read `{}`", path.display())).cause(error);
+            let about = fs::metadata(&path).map_err(fail)?;
+            let changed = about.modified().map_err(fail)?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            hash.update(about.len().to_le_bytes());
+            hash.update(changed.as_nanos().to_le_bytes());
+        }
+        hash.update(recording.sample_rate.to_le_bytes());
+        recording.samples.iter().for_each(|sample| hash.update(sample.to_le_bytes()));
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Whether a recording can be analysed and speech be made without loading anything.

@@ -1,7 +1,7 @@
 //! `stepaudio batch`.
 
 use crate::support::{Home, Ran};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -74,7 +74,8 @@ fn every_task_gives_its_result_and_one_record() {
     // The same as the command that it stands for.
     let args = ["edit", "lists/voice.wav", "--denoise", "-o", "alone.flac", "--dtype", "f32"];
     home.run(&args).succeeded();
-    let same = fs::read(home.path("alone.flac")).unwrap() == fs::read(home.path("out/deep/er/e.flac")).unwrap();
+    let same =
+        fs::read(home.path("alone.flac")).unwrap() == fs::read(home.path("out/deep/er/e.flac")).unwrap();
     assert!(same);
 }
 
@@ -91,7 +92,11 @@ fn resuming_goes_by_contents() {
     // Another order, another time: the same contents.
     let text = fs::read_to_string(home.path("lists/a.jsonl")).unwrap();
     let turned: String = text.lines().rev().map(|line| format!("{line}\n")).collect();
-    fs::write(home.path("lists/a.jsonl"), turned.replace("\"seed\":0", "\"seed\":0,\"output\":\"00001.wav\"")).unwrap();
+    fs::write(
+        home.path("lists/a.jsonl"),
+        turned.replace("\"seed\":0", "\"seed\":0,\"output\":\"00001.wav\""),
+    )
+    .unwrap();
     let bytes = fs::read(home.path("lists/voice.wav")).unwrap();
     fs::write(home.path("lists/voice.wav"), &bytes).unwrap();
     run(&["--resume"]).succeeded();
@@ -109,7 +114,8 @@ fn resuming_goes_by_contents() {
     assert!(fs::read(home.path("out/voice.srt")).unwrap() != b"mine");
     assert_eq!(records(&home.path("out/results.jsonl")).len(), 5);
     // Other words are another item, and so is another recording.
-    let changed = fs::read_to_string(home.path("lists/a.jsonl")).unwrap().replace("New words.", "Other words.");
+    let changed =
+        fs::read_to_string(home.path("lists/a.jsonl")).unwrap().replace("New words.", "Other words.");
     fs::write(home.path("lists/a.jsonl"), changed).unwrap();
     run(&["--resume", "--force"]).succeeded();
     assert_eq!(records(&home.path("out/results.jsonl")).len(), 6);
@@ -168,27 +174,39 @@ fn errors_read_well() {
         line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         line
     };
-    write(&home, "values.jsonl", &[
-        json!({"task": "clone", "txt": "Hi", "vioce": "voice.wav"}),
-        json!({"task": "clown"}),
-        with(json!({"output": "a.mp3"})),
-        with(json!({"output": "a.wav", "temperature": 11})),
-        json!({"task": "edit", "input": "voice.wav", "emotion": "hapy"}),
-        json!({"task": "edit", "input": "voice.wav", "text": "x"}),
-        with(json!({"text": "-"})),
-        json!([1]),
-    ]);
-    write(&home, "files.jsonl", &[
-        with(json!({"voice": "gone.wav", "output": "a.wav"})),
-        with(json!({"voice": "text.wav", "output": "b.wav"})),
-        with(json!({"output": "there.wav"})),
-        with(json!({"output": "voice.wav/c.wav"})),
-    ]);
-    write(&home, "places.jsonl", &[
-        with(json!({"output": "a.wav"})),
-        with(json!({"output": "./x/../a.wav"})),
-        with(json!({"output": "b.wav", "voice": "a.wav"})),
-    ]);
+    write(
+        &home,
+        "values.jsonl",
+        &[
+            json!({"task": "clone", "txt": "Hi", "vioce": "voice.wav"}),
+            json!({"task": "clown"}),
+            with(json!({"output": "a.mp3"})),
+            with(json!({"output": "a.wav", "temperature": 11})),
+            json!({"task": "edit", "input": "voice.wav", "emotion": "hapy"}),
+            json!({"task": "edit", "input": "voice.wav", "text": "x"}),
+            with(json!({"text": "-"})),
+            json!([1]),
+        ],
+    );
+    write(
+        &home,
+        "files.jsonl",
+        &[
+            with(json!({"voice": "gone.wav", "output": "a.wav"})),
+            with(json!({"voice": "text.wav", "output": "b.wav"})),
+            with(json!({"output": "there.wav"})),
+            with(json!({"output": "voice.wav/c.wav"})),
+        ],
+    );
+    write(
+        &home,
+        "places.jsonl",
+        &[
+            with(json!({"output": "a.wav"})),
+            with(json!({"output": "./x/../a.wav"})),
+            with(json!({"output": "b.wav", "voice": "a.wav"})),
+        ],
+    );
     write(&home, "many.jsonl", &(0..50).map(|_| json!({"task": "clone"})).collect::<Vec<_>>());
     write(&home, "good.jsonl", &[with(json!({"output": "a.wav"}))]);
     write(&home, "unnamed.jsonl", &[clone(0)]);
@@ -297,9 +315,13 @@ fn nothing_is_lost_and_nothing_done_twice_when_the_process_is_killed() {
     let home = Home::new();
     home.voice("voice.wav", 1.0);
     let line = |number: usize| match number % 5 {
-        0 => json!({"task": "edit", "input": "voice.wav", "vad": true, "seed": number, "id": number, "max_length": 100}),
+        0 => {
+            json!({"task": "edit", "input": "voice.wav", "vad": true, "seed": number, "id": number, "max_length": 100})
+        }
         1 => clone(number),
-        _ => json!({"task": "transcribe", "input": "voice.wav", "asr": "paraformer", "id": number, "format": "json"}),
+        _ => {
+            json!({"task": "transcribe", "input": "voice.wav", "asr": "paraformer", "id": number, "format": "json"})
+        }
     };
     write(&home, "a.jsonl", &(1..=50).map(line).collect::<Vec<_>>());
     let mut random = ChaCha8Rng::seed_from_u64(8);
@@ -319,7 +341,8 @@ fn nothing_is_lost_and_nothing_done_twice_when_the_process_is_killed() {
     batch(&home, &["a.jsonl", "--out-dir", "whole", "-q"]).succeeded();
     for record in records(&home.path("whole/results.jsonl")) {
         let name = record["output"].as_str().unwrap();
-        let same = fs::read(home.path("whole").join(name)).unwrap() == fs::read(home.path("out").join(name)).unwrap();
+        let same = fs::read(home.path("whole").join(name)).unwrap()
+            == fs::read(home.path("out").join(name)).unwrap();
         assert!(same, "{name} is the result of a run without interruption");
     }
 }
@@ -333,9 +356,9 @@ fn ctrl_c_drops_the_item_and_says_how_to_go_on() {
     assert_eq!(ran.code, 130, "{}", ran.transcript());
     assert!(ran.stderr.contains("interrupted") && ran.stderr.contains("--resume"), "{}", ran.transcript());
     let kept = records(&home.path("out/results.jsonl"));
-    let sounds = fs::read_dir(home.path("out")).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "wav")
-    });
+    let sounds = fs::read_dir(home.path("out"))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "wav"));
     assert_eq!(sounds.count(), kept.len(), "no half item");
 }
 
@@ -359,7 +382,8 @@ fn ten_thousand_lines_are_checked_in_little_memory() {
     let home = Home::new();
     home.voice("voice.wav", 1.0);
     write(&home, "a.jsonl", &(0..10_000).map(clone).collect::<Vec<_>>());
-    let child = home.command(&["batch", "a.jsonl", "--out-dir", "out", "--dry-run"]).stderr(Stdio::piped()).spawn();
+    let child =
+        home.command(&["batch", "a.jsonl", "--out-dir", "out", "--dry-run"]).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;

@@ -6,3 +6,4 @@ mod doctor;
 mod edit;
 mod help;
 mod transcribe;
+mod voices;

@@ -1,14 +1,13 @@
 //! What decides a result, as hashes: whether an item is done does not depend on names and times.
 
 use super::plan::Item;
-use super::results::{Former, Past};
-use crate::commands::job::Job;
+use super::results::{Former, Journal, Past};
+use crate::commands::hashes;
+use crate::commands::job::{Job, Source};
 use crate::commands::settings::Settings;
 use crate::error::{Error, Result};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -27,14 +26,11 @@ impl Contents {
 
     /// The hash of all that decides the result of a job, models apart.
     pub fn key(&mut self, job: &Job) -> Result<String> {
-        let recording = self.file(job.recording())?;
-        let parts = [job.parameters()?, recording, self.precision.clone()];
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Ok(hex(&hash.finalize()))
+        let recording = match job.source() {
+            Source::File(path) => self.file(path)?,
+            Source::Voice(sha256) => sha256.to_string(),
+        };
+        Ok(hashes::of_texts(&[&job.parameters()?, &recording, &self.precision]))
     }
 
     /// The former result of an item, if it lies unchanged in its place.
@@ -43,7 +39,7 @@ impl Contents {
             return None;
         }
         let former = past.done(&self.key(&item.job).ok()?, &item.output)?;
-        let found = hash_of(item.job.place().ok()?).ok()?;
+        let found = hashes::of_file(item.job.place().ok()?).ok()?;
         (former.record.sha256 == Some(found)).then_some(former)
     }
 
@@ -54,7 +50,7 @@ impl Contents {
         match self.files.get(path) {
             Some((known, then, hash)) if (*known, *then) == (length, changed) => Ok(hash.clone()),
             _ => {
-                let hash = hash_of(path).map_err(fail)?;
+                let hash = hashes::of_file(path).map_err(fail)?;
                 self.files.insert(path.to_path_buf(), (length, changed, hash.clone()));
                 Ok(hash)
             }
@@ -62,30 +58,13 @@ impl Contents {
     }
 }
 
-/// The hash of a file of any size.
-pub fn hash_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(hex(&hash.finalize())),
-            Ok(count) => hash.update(&piece[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Removes what a process that was killed left beside the places of `items`.
-pub fn sweep(items: &[&Item]) -> Result<()> {
+/// Removes what a process that was killed left beside the places of `items` and of its announcements.
+pub fn sweep(items: &[&Item], journal: &Journal) -> Result<()> {
     let mut folders: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
-    for item in items {
-        let place = item.job.place()?;
+    let announcement = journal.announcement();
+    let places = items.iter().map(|item| item.job.place());
+    for place in places.chain([Ok(announcement.as_path())]) {
+        let place = place?;
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
         folders.entry(place.parent().unwrap_or(Path::new("")).to_path_buf()).or_default().insert(name);
     }
@@ -115,17 +94,9 @@ mod tests {
     #[test]
     fn unfinished_files_are_told_from_others() {
         assert_eq!(unfinished(".a.wav.x1Y2z3.part"), Some("a.wav"));
+        assert_eq!(unfinished("..results.jsonl.next.x1Y2z3.part"), Some(".results.jsonl.next"));
         for other in ["a.wav", ".a.wav", "a.wav.x1Y2z3.part", ".part"] {
             assert_eq!(unfinished(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn the_hash_is_that_of_the_contents() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        fs::write(&path, "abc").unwrap();
-        let hash = hash_of(&path).unwrap();
-        assert!(hash.starts_with("ba7816bf") && hash.ends_with("f20015ad"), "{hash}");
     }
 }

@@ -151,7 +151,8 @@ impl Verb {
             None => return Err(missing("output").hint("or name a folder for all results with `--out-dir`")),
         };
         let words = self.words(given, &output)?;
-        let matches = self.command.try_get_matches_from_mut(words).map_err(|error| told(&error, self.bare))?;
+        let matches =
+            self.command.try_get_matches_from_mut(words).map_err(|error| told(&error, self.bare))?;
         let context = match matches.get_one("seed") {
             Some(&seed) => &context.with_seed(seed),
             None => context,
@@ -231,8 +232,10 @@ impl Verb {
 
     /// `["denoise", {"emotion": "happy"}]`: edits in an order that fields alone could not tell.
     fn edits(&self, value: &Value) -> Result<Vec<String>> {
-        let wrong =
-            || Error::input("`edits` is no list of edits").hint("for example [\"denoise\", {\"emotion\": \"happy\"}]");
+        let wrong = || {
+            Error::input("`edits` is no list of edits")
+                .hint("for example [\"denoise\", {\"emotion\": \"happy\"}]")
+        };
         let edits = value.as_array().ok_or_else(wrong)?;
         let mut words = Vec::new();
         for edit in edits {
@@ -319,7 +322,8 @@ fn told(error: &clap::Error, bare: &str) -> Error {
         }
         ErrorKind::ValueValidation => {
             let error_itself = std::error::Error::source(error).map(ToString::to_string);
-            Error::input(format!("`{value}` is no value of `{field}`")).cause(error_itself.unwrap_or_default())
+            Error::input(format!("`{value}` is no value of `{field}`"))
+                .cause(error_itself.unwrap_or_default())
         }
         _ => {
             let all = error.to_string();

@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn rows_have_the_columns_that_are_filled() {
-        let lines = read("a.csv", "\u{feff}task, text ,seed\nclone,\"one,\ntwo\",\n\n,,\nedit,,7\n".as_bytes());
+        let lines =
+            read("a.csv", "\u{feff}task, text ,seed\nclone,\"one,\ntwo\",\n\n,,\nedit,,7\n".as_bytes());
         assert_eq!(lines[0], (2, Ok(fields(&[("task", json!("clone")), ("text", json!("one,\ntwo"))]))));
         assert_eq!(lines[1], (6, Ok(fields(&[("task", json!("edit")), ("seed", json!("7"))]))));
         assert_eq!(lines.len(), 2);

@@ -88,8 +88,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let journal = args.journal(folder, shard)?;
     let (todo, done) = args.left(&mine, folder, context)?;
     args.check_files(&todo)?;
-    let mut session = Session::open(&context.settings.engine())?;
-    check_models(&todo, &session)?;
+    let session = if todo.is_empty() { None } else { Some(open_session(&todo, context)?) };
     let Some(mut journal) = journal else {
         tell_plan(&mine, &done, context);
         return Ok(());
@@ -98,8 +97,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if !done.is_empty() {
         context.printer.note(&format!("{} of {} items are done already", done.len(), mine.len()));
     }
-    contents::sweep(&todo)?;
-    Work { context, force: args.force }.run(&todo, &mut session, &mut journal)?;
+    if let Some(mut session) = session {
+        contents::sweep(&todo, &journal)?;
+        Work { context, force: args.force }.run(&todo, &mut session, &mut journal)?;
+    }
     Ok(())
 }
 
@@ -171,8 +172,9 @@ impl Args {
     }
 }
 
-/// Checks that all models are there, before anything is loaded.
-fn check_models(todo: &[&Item], session: &Session) -> Result<()> {
+/// Opens the device, and checks that all models are there before anything is loaded.
+fn open_session(todo: &[&Item], context: &Context) -> Result<Session> {
+    let session = Session::open(&context.settings.engine())?;
     if todo.iter().any(|item| item.job.speaks()) {
         session.check_speech()?;
     }
@@ -184,7 +186,7 @@ fn check_models(todo: &[&Item], session: &Session) -> Result<()> {
             known.push(recognition);
         }
     }
-    Ok(())
+    Ok(session)
 }
 
 /// Records what a crash left announced.
@@ -243,15 +245,25 @@ fn merge(items: &[Item], outputs: &Path, context: &Context) -> Result<()> {
             Some(Status::Failed) => failed += 1,
             Some(Status::Done) => {}
         }
-        records.extend(record.map(|record| Record { line: item.line, id: item.id.clone(), ..record.clone() }));
+        records.extend(record.map(|record| Record {
+            line: item.line,
+            id: item.id.clone(),
+            ..record.clone()
+        }));
     }
     let place = Journal::place(folder, Shard::WHOLE);
     results::write_merged(&place, &records)?;
-    context.printer.note(&format!("{} results of {} items in {}", records.len(), items.len(), place.display()));
+    context.printer.note(&format!(
+        "{} results of {} items in {}",
+        records.len(),
+        items.len(),
+        place.display()
+    ));
     if failed + missing == 0 {
         return Ok(());
     }
     let message = format!("{} of {} items have no result", failed + missing, items.len());
-    let error = Error::new(Kind::Partial, message).cause(format!("{failed} failed, {missing} were not tried"));
+    let error =
+        Error::new(Kind::Partial, message).cause(format!("{failed} failed, {missing} were not tried"));
     Err(error.hint("run the batch with `--resume`, then merge again"))
 }

@@ -5,7 +5,7 @@ use super::manifest;
 use super::shard::Shard;
 use crate::audio::decode::Blocks;
 use crate::commands::Context;
-use crate::commands::job::Job;
+use crate::commands::job::{Job, Source};
 use crate::commands::output::{check_folder_of, check_free};
 use crate::error::{Error, Kind, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -101,7 +101,7 @@ fn check_places(items: &[Item], problems: &mut Problems<'_>) -> Result<()> {
         }
     }
     for item in items {
-        let recording = item.job.recording();
+        let Source::File(recording) = item.job.source() else { continue };
         if let Some(maker) = places.get(&plain(recording)) {
             let message = format!("`{}` is the result of line {maker}", recording.display());
             let error = Error::input(message);
@@ -137,14 +137,11 @@ pub struct Files {
 impl Files {
     /// Checks one item; `force` lets its result be replaced.
     pub fn check(&mut self, item: &Item, force: bool, problems: &mut Problems<'_>) -> Result<()> {
-        let recording = item.job.recording();
-        if !self.recordings.contains_key(recording) {
-            let error = Blocks::open(recording).err();
-            self.recordings.insert(recording.to_path_buf(), error);
-        }
-        if let Some(Some(error)) = self.recordings.get(recording) {
+        if let Source::File(recording) = item.job.source() {
+            let open = || Blocks::open(recording).err();
+            let error = self.recordings.entry(recording.to_path_buf()).or_insert_with(open);
             // The hint about other formats would stand in every line.
-            problems.add(item.line, &Error { hint: None, ..error.clone() });
+            error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
         }
         let place = item.job.place()?;
         if let Err(error) = check_free(place, force) {
@@ -152,13 +149,9 @@ impl Files {
             problems.add(item.line, &if error.kind == Kind::Usage { error.hint(hint) } else { error });
         }
         let folder = nearest_folder(place);
-        if !self.folders.contains_key(&folder) {
-            let error = check_folder_of(&folder.join("result")).err();
-            self.folders.insert(folder.clone(), error);
-        }
-        if let Some(Some(error)) = self.folders.get(&folder) {
-            problems.add(item.line, &Error { hint: None, ..error.clone() });
-        }
+        let usable = || check_folder_of(&folder.join("result")).err();
+        let error = self.folders.entry(folder.clone()).or_insert_with(usable);
+        error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
         Ok(())
     }
 }

@@ -91,9 +91,14 @@ impl Journal {
         Ok(Self { path: path.to_path_buf(), file, length })
     }
 
+    /// Where results are announced.
+    pub fn announcement(&self) -> PathBuf {
+        announced(&self.path)
+    }
+
     /// Says that a result is about to appear in its place.
     pub fn announce(&self, record: &Record) -> Result<()> {
-        write_whole(&announced(&self.path), true, |part| part.write_all(&line(record)?))
+        write_whole(&self.announcement(), true, |part| part.write_all(&line(record)?))
     }
 
     /// Adds a line; it is on the disk when this returns.
@@ -251,7 +256,9 @@ fn is_ours(path: &Path) -> bool {
         Some(announced) => announced.strip_prefix('.').unwrap_or_default(),
         None => name,
     };
-    let Some(of) = name.strip_prefix("results").and_then(|rest| rest.strip_suffix(".jsonl")) else { return false };
+    let Some(of) = name.strip_prefix("results").and_then(|rest| rest.strip_suffix(".jsonl")) else {
+        return false;
+    };
     let shard = of.strip_prefix('-').map(|of| of.replace("-of-", "/"));
     of.is_empty() || shard.is_some_and(|shard| shard.parse::<Shard>().is_ok())
 }
@@ -263,4 +270,96 @@ pub fn write_merged(path: &Path, records: &[Record]) -> Result<()> {
         records.iter().try_for_each(|record| part.write_all(&line(record)?))?;
         part.flush()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(line: usize, key: &str, status: Status) -> Record {
+        Record {
+            line,
+            id: None,
+            task: "clone".into(),
+            status,
+            output: format!("{line}.wav"),
+            key: Some(key.into()),
+            sha256: Some("hash".into()),
+            error: (status == Status::Failed).then(|| Error::input("why")),
+            facts: Map::from_iter([("seconds".to_string(), Value::from(1.5))]),
+        }
+    }
+
+    fn lines(path: &Path) -> Vec<Record> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_appended_is_read_by_the_next_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Journal::place(folder.path(), "2/3".parse().unwrap());
+        assert!(path.ends_with("results-2-of-3.jsonl"));
+        let mut journal = Journal::open(&path, false).unwrap();
+        journal.append(&record(1, "a", Status::Failed)).unwrap();
+        journal.append(&record(1, "a", Status::Done)).unwrap();
+        journal.append(&record(2, "b", Status::Failed)).unwrap();
+        journal.announce(&record(3, "c", Status::Done)).unwrap();
+        assert_eq!(Journal::open(&path, false).err().unwrap().kind, Kind::Busy, "one process at a time");
+        drop(journal);
+        let past = Past::read(folder.path()).unwrap();
+        assert!(past.done("a", "1.wav").unwrap().recorded);
+        assert!(!past.done("c", "3.wav").unwrap().recorded, "it was announced only");
+        assert!(past.done("a", "2.wav").is_none() && past.done("b", "2.wav").is_none());
+        assert_eq!(past.failed("2.wav").unwrap(), &record(2, "b", Status::Failed));
+        assert!(past.knows("1.wav") && !past.knows("2.wav") && past.damaged == 0);
+        drop(Journal::open(&path, true).unwrap());
+        assert!(!Past::read(folder.path()).unwrap().knows("3.wav"), "beginning anew forgets all");
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        for ours in
+            ["results.jsonl", "results-1-of-8.jsonl", ".results-1-of-8.jsonl.next", ".results.jsonl.next"]
+        {
+            assert!(is_ours(Path::new(ours)), "{ours}");
+        }
+        for other in
+            ["results-x.jsonl", "results-9-of-8.jsonl", "my-results.jsonl", "results.json", "a.jsonl.next"]
+        {
+            assert!(!is_ours(Path::new(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_counted_and_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let good = serde_json::to_string(&record(1, "a", Status::Done)).unwrap();
+        fs::write(&path, format!("\0\0\0\n{good}\n{{}}\n\n")).unwrap();
+        let past = Past::read(folder.path()).unwrap();
+        assert_eq!(past.damaged, 2);
+        assert!(past.done("a", "1.wav").is_some());
+        assert!(Past::read(&folder.path().join("nowhere")).unwrap().failed("x").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn wherever_a_line_is_torn_all_before_stay(count in 1usize..5, cut in 0usize..3000) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("results.jsonl");
+            let mut journal = Journal::open(&path, false).unwrap();
+            (0..count).for_each(|line| journal.append(&record(line, "k", Status::Done)).unwrap());
+            drop(journal);
+            let bytes = fs::read(&path).unwrap();
+            let cut = cut.min(bytes.len());
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let whole = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
+            let mut journal = Journal::open(&path, false).unwrap();
+            journal.append(&record(99, "k", Status::Done)).unwrap();
+            let found: Vec<usize> = lines(&path).iter().map(|record| record.line).collect();
+            prop_assert_eq!(found, (0..whole).chain([99]).collect::<Vec<_>>());
+        }
+    }
 }

@@ -39,7 +39,9 @@ impl Shard {
         // A lone task has no step; 1 then serves as well as any.
         let step = number("SLURM_ARRAY_TASK_STEP").unwrap_or(1).max(1);
         let last = number("SLURM_ARRAY_TASK_MAX").unwrap_or(first + count.saturating_sub(1) * step);
-        let even = id >= first && (id - first).is_multiple_of(step) && last == first + count.saturating_sub(1) * step;
+        let even = id >= first
+            && (id - first).is_multiple_of(step)
+            && last == first + count.saturating_sub(1) * step;
         match Self::new(id.saturating_sub(first) / step + 1, count) {
             Some(shard) if even => Ok(Some(shard)),
             _ => Err(cannot_share("the ids of its tasks have gaps")),
@@ -87,7 +89,8 @@ mod tests {
     fn array(id: usize, first: usize, last: usize, step: usize, count: usize) -> Result<Option<Shard>> {
         let numbers = [id, first, last, step, count].map(|number| number.to_string());
         let names = ["ID", "MIN", "MAX", "STEP", "COUNT"].map(|name| format!("SLURM_ARRAY_TASK_{name}"));
-        let pairs: Vec<_> = names.iter().map(String::as_str).zip(numbers.iter().map(String::as_str)).collect();
+        let pairs: Vec<_> =
+            names.iter().map(String::as_str).zip(numbers.iter().map(String::as_str)).collect();
         slurm(&pairs)
     }
 

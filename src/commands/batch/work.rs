@@ -1,12 +1,12 @@
 //! Doing the items: the next recordings are read while the present one is worked on, and each result is recorded.
 
-use super::contents::{Contents, hash_of};
+use super::contents::Contents;
 use super::plan::Item;
 use super::results::{Journal, Record, Status};
-use crate::commands::Context;
 use crate::commands::job::Made;
 use crate::commands::printer::Printer;
 use crate::commands::progress::Batch;
+use crate::commands::{Context, hashes};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Session;
 use crate::task::Task;
@@ -97,7 +97,7 @@ impl Work<'_> {
     fn keep(&self, item: &Item, key: Option<&str>, made: Made, tally: &mut Tally<'_>) -> Result<()> {
         let place = item.job.place()?;
         let fail = |error| Error::input(format!("cannot read `{}`", place.display())).cause(error);
-        let sha256 = Some(hash_of(made.part.path()).map_err(fail)?);
+        let sha256 = Some(hashes::of_file(made.part.path()).map_err(fail)?);
         let record = Record { sha256, facts: facts(made.facts), ..record(item, key, Status::Done) };
         tally.journal.announce(&record)?;
         made.part.publish(self.force)?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::job::Source;
 use crate::commands::printer::{ColorChoice, Printer};
 use crate::commands::settings::Settings;
 use crate::models::nn::linear::Precision;
@@ -16,6 +17,7 @@ fn context() -> Context {
         precision: Precision::default(),
         seed: 5,
         cache: "cache".into(),
+        voices: "voices".into(),
     };
     let printer = Printer::new(false, true, false, ColorChoice::Never);
     Context { settings, printer, interrupt: Interrupt::default() }
@@ -44,12 +46,12 @@ fn parameters(line: &str) -> String {
 fn paths_start_at_their_folders() {
     let line = json!({"task": "clone", "text": "Hi", "voice": "a.wav", "output": "b/c.flac"});
     let line = read(&line, false).unwrap();
-    assert_eq!(line.job.recording(), Path::new("in/a.wav"));
+    assert_eq!(line.job.source(), Source::File(Path::new("in/a.wav")));
     assert_eq!(line.job.place().unwrap(), Path::new("out/b/c.flac"));
     assert_eq!(line.output, "b/c.flac");
     let line = json!({"task": "edit", "input": "/x/a.wav", "denoise": true, "output": "/y/b.wav"});
     let line = read(&line, false).unwrap();
-    assert_eq!(line.job.recording(), Path::new("/x/a.wav"));
+    assert_eq!(line.job.source(), Source::File(Path::new("/x/a.wav")));
     assert_eq!(line.job.place().unwrap(), Path::new("/y/b.wav"));
 }
 
@@ -60,20 +62,27 @@ fn results_are_named_after_the_id_the_recording_or_the_line() {
     assert_eq!(name(json!({"task": "clone", "text": "Hi", "voice": "a.wav", "id": 7})), "7.wav");
     assert_eq!(name(json!({"task": "edit", "input": "x/a.mp3", "vad": true, "format": "flac"})), "a.flac");
     assert_eq!(name(json!({"task": "transcribe", "input": "x/a.mp3"})), "a.txt");
-    assert!(refused(&json!({"task": "transcribe", "input": "a.mp3", "id": "../a"}))[0].contains("cannot name a file"));
+    assert!(
+        refused(&json!({"task": "transcribe", "input": "a.mp3", "id": "../a"}))[0]
+            .contains("cannot name a file")
+    );
     let unnamed = json!({"task": "clone", "text": "Hi", "voice": "a.wav"});
     assert_eq!(read(&unnamed, false).unwrap_err()[0].message, "`output` is missing");
 }
 
 #[test]
 fn the_order_of_fields_is_that_of_edits() {
-    let fields = parameters(r#"{"task":"edit","input":"a.wav","denoise":true,"emotion":"happy","vad":false,"text":"x"}"#);
-    let list = parameters(r#"{"task":"edit","input":"a.wav","edits":["denoise",{"emotion":"happy"}],"text":"x"}"#);
+    let fields = parameters(
+        r#"{"task":"edit","input":"a.wav","denoise":true,"emotion":"happy","vad":false,"text":"x"}"#,
+    );
+    let list =
+        parameters(r#"{"task":"edit","input":"a.wav","edits":["denoise",{"emotion":"happy"}],"text":"x"}"#);
     let other = parameters(r#"{"task":"edit","input":"a.wav","emotion":"happy","denoise":true,"text":"x"}"#);
     assert_eq!(fields, list);
     assert_ne!(fields, other);
     let twice = parameters(r#"{"task":"edit","input":"a.wav","emotion":["happy","sad"],"text":"x"}"#);
-    let list = r#"{"task":"edit","input":"a.wav","edits":[{"emotion":"happy"},{"emotion":"sad"}],"text":"x"}"#;
+    let list =
+        r#"{"task":"edit","input":"a.wav","edits":[{"emotion":"happy"},{"emotion":"sad"}],"text":"x"}"#;
     assert_eq!(twice, parameters(list));
 }
 
@@ -102,14 +111,21 @@ fn unknown_fields_and_values_answer_with_the_nearest_right_one() {
     let told = refused(&json!({"task": "clone", "txt": "Hi", "vioce": "a.wav", "zzzz": 1}));
     assert_eq!(told.len(), 3);
     assert!(told.iter().any(|told| told.ends_with("did you mean `voice`?")), "{told:?}");
-    assert!(refused(&json!({"task": "clone", "text": "Hi", "voice": "a", "force": true}))[0].contains("--force"));
-    assert!(refused(&json!({"task": "edit", "input": "a", "emotion": "hapy"}))[0].contains("did you mean `happy`?"));
+    assert!(
+        refused(&json!({"task": "clone", "text": "Hi", "voice": "a", "force": true}))[0].contains("--force")
+    );
+    assert!(
+        refused(&json!({"task": "edit", "input": "a", "emotion": "hapy"}))[0]
+            .contains("did you mean `happy`?")
+    );
     assert!(refused(&json!({"task": "edit", "input": "a", "edits": ["denois"]}))[0].contains("`denoise`"));
     assert!(refused(&json!({"task": "edit", "input": "a", "keep_steps": true}))[0].contains("no field"));
     assert_eq!(refused(&json!({"task": "clone", "text": "Hi"}))[0], "`voice` is missing; ");
     assert_eq!(refused(&json!({"task": "edit", "vad": true}))[0], "`input` is missing; ");
     assert!(refused(&json!({"task": "clone", "text": "-", "voice": "a"}))[0].contains("stdin"));
-    assert!(refused(&json!({"task": "clone", "text": "Hi", "voice": "a", "seed": 1.5}))[0].contains("`seed`"));
+    assert!(
+        refused(&json!({"task": "clone", "text": "Hi", "voice": "a", "seed": 1.5}))[0].contains("`seed`")
+    );
     assert!(refused(&json!({"task": "edit", "input": "a", "vad": "perhaps"}))[0].contains("true or false"));
 }
 
