@@ -7,8 +7,9 @@ use super::speech::{SpeechArgs, deliver, step_path};
 use super::{Context, input};
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
+use crate::models::parts::sound::LONGEST_WHOLE;
 use crate::runtime::Session;
-use crate::task::{EditTask, Said, Task};
+use crate::task::{EditTask, Recogniser, Recognition, Recording, Said, Task};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,13 @@ use std::path::{Path, PathBuf};
 ///
 /// Several edits are applied in the order in which they are given, each to the result of the one before.
 ///
+/// A recording over 30 seconds is cut at pauses. Each part is edited with its own words, and the pauses keep their
+/// lengths; where an edit changes the length of a part, those after it move.
+///
 /// For example: stepaudio edit in.wav --denoise --emotion happy --text "What it says" -o out.wav
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Recordings to change, up to 30 seconds each (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
+    /// Recordings to change, of any length (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -144,6 +148,24 @@ impl Args {
         self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
 
+    /// Who finds which words of the given transcript belong to which part of a long recording.
+    fn aligner(&self, edits: &[Edit], session: &Session, context: &Context) -> Result<Option<Recognition>> {
+        if !edits.iter().any(Edit::needs_transcript) {
+            return Ok(None);
+        }
+        let whisper = self.recognition.recognition(context)?;
+        let paraformer = Recognition { recogniser: Recogniser::Paraformer, ..whisper.clone() };
+        for recognition in [whisper, paraformer] {
+            if let Ok(name) = session.check_recognition(&recognition) {
+                let note = format!("the recording is transcribed with {name} to find the words of each part");
+                context.printer.detail(&note);
+                return Ok(Some(recognition));
+            }
+        }
+        // The engine says what is missing.
+        Ok(None)
+    }
+
     fn one(
         &self,
         job: &Job<'_>,
@@ -152,9 +174,15 @@ impl Args {
         session: &mut Session,
         context: &Context,
     ) -> Result<()> {
+        let (recording, _copy) = input::short_or_long(job.input, LONGEST_WHOLE, &context.printer)?;
+        let alignment = match (&recording, transcript) {
+            (Recording::File(_), Said::Text(_)) => self.aligner(edits, session, context)?,
+            _ => None,
+        };
         let task = Task::Edit(EditTask {
-            recording: input::recording(job.input, &context.printer)?,
+            recording,
             transcript: transcript.clone(),
+            alignment,
             edits: edits.to_vec(),
             repeat: self.repeat.into(),
             keep_steps: self.keep_steps,

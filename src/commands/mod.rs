@@ -5,6 +5,7 @@ pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod gathered;
 mod input;
 mod interrupt;
 mod output;

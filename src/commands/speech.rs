@@ -1,15 +1,19 @@
 //! Running a task that makes speech, and delivering the sound.
 
 use super::Context;
+use super::gathered::Gathered;
 use super::output::{AudioFormat, Output, write_audio};
 use super::printer::duration;
+use super::progress::{clock, quoted};
 use crate::audio::Audio;
 use crate::audio::encode::{WavStream, raw_pcm16};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{
+    Ended, Event, PartOutcome, PartReport, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,9 +40,10 @@ pub struct SpeechArgs {
     /// Longest sequence in tokens, prompt included (41.7 tokens are a second)
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
-    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Generation")]
-    pub retries: u32,
+    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for
+    /// each part of a long text or recording]
+    #[arg(long, value_name = "N", help_heading = "Generation")]
+    pub retries: Option<u32>,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
     #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
     #[arg(help_heading = "Generation")]
@@ -73,7 +78,7 @@ impl SpeechArgs {
         if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
-        if matches!(output, Output::Stdout(_)) && self.retries > 0 {
+        if matches!(output, Output::Stdout(_)) && self.retries.is_some_and(|retries| retries > 0) {
             return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
                 .hint("give a file to `-o`"));
         }
@@ -88,7 +93,8 @@ impl SpeechArgs {
             top_k: self.top_k,
             max_length: self.max_length,
             layout: self.layout,
-            retries: self.retries,
+            retries: self.retries.unwrap_or(0),
+            part_retries: self.retries.unwrap_or(SpeechOptions::default().part_retries),
             stream: matches!(output, Output::Stdout(_)),
         }
     }
@@ -110,6 +116,9 @@ struct Delivered<'a> {
     transcript: Option<&'a str>,
     stages: &'a BTreeMap<Stage, f64>,
     steps: &'a [SpeechReport],
+    /// The parts of a long text or recording.
+    #[serde(skip_serializing_if = "<[PartReport]>::is_empty")]
+    parts: &'a [PartReport],
 }
 
 /// Runs `task` and delivers its sound to `output`.
@@ -125,26 +134,58 @@ pub fn deliver(
         Output::Stdout(format) => stream(session, task, *format, context)?,
         Output::File(path, format) => {
             let mut progress = context.printer.progress();
+            let mut gathered = None;
             let mut failed = None;
             let reply = session.run(task, &mut |event| {
                 progress.show(&event);
-                if let Event::Intermediate { number, edit, audio } = &event
-                    && let Err(error) = write_audio(&step_path(path, *number, edit), *format, audio, force)
-                {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
+                let kept = match &event {
+                    Event::Intermediate { number, edit, audio } => {
+                        write_audio(&step_path(path, *number, edit), *format, audio, force)
+                    }
+                    Event::Samples(audio) => gather(&mut gathered, path, audio),
+                    _ => Ok(()),
+                };
+                match kept {
+                    Ok(()) => context.interrupt.flow(),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
                 }
-                context.interrupt.flow()
             });
             let reply = speech(failed.map_or(reply, Err)?)?;
-            write_audio(path, *format, &reply.audio, force)?;
+            match gathered {
+                Some(gathered) => gathered.save(*format, force)?,
+                None => write_audio(path, *format, &reply.audio, force)?,
+            }
             Some(reply)
         }
     };
-    if let Some(reply) = reply {
-        tell(&reply, output, started.elapsed().as_secs_f64(), context);
+    match reply {
+        Some(reply) => {
+            tell(&reply, output, started.elapsed().as_secs_f64(), context);
+            all_made(&reply.parts)
+        }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn gather(gathered: &mut Option<Gathered>, path: &Path, audio: &Audio) -> Result<()> {
+    let open = match gathered.take() {
+        Some(open) => open,
+        None => Gathered::beside(path, audio.sample_rate)?,
+    };
+    gathered.insert(open).push(audio)
+}
+
+/// An error when the result lacks parts for which the model said nothing.
+fn all_made(parts: &[PartReport]) -> Result<()> {
+    let failed = parts.iter().filter(|part| part.outcome == PartOutcome::Failed).count();
+    if failed == 0 {
+        return Ok(());
+    }
+    let message = format!("the model said nothing in {failed} of {} parts; the rest is there", parts.len());
+    Err(Error::new(Kind::Partial, message).hint("try another `--seed`, or more `--retries`"))
 }
 
 /// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
@@ -225,7 +266,10 @@ fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
         Output::Stdout(_) => "-".to_string(),
         Output::File(path, _) => path.display().to_string(),
     };
-    reply.steps.iter().for_each(|step| warn(step, context));
+    if reply.parts.is_empty() {
+        reply.steps.iter().for_each(|step| warn(step, "", context));
+    }
+    reply.parts.iter().for_each(|part| warn_of_part(part, reply.parts.len(), context));
     let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
     let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
     let delivered = Delivered {
@@ -240,17 +284,38 @@ fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
         transcript: reply.transcript.as_deref(),
         stages: &reply.stages,
         steps: &reply.steps,
+        parts: &reply.parts,
     };
     let sound = duration(last.seconds);
-    let text =
-        format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
+    let parts = match reply.parts.len() {
+        0 => String::new(),
+        parts => format!(", {parts} parts,"),
+    };
+    let elapsed = duration(elapsed);
+    let text = format!("{path}: {sound} of speech{parts} in {elapsed} ({real_time_factor:.2} × real time)");
     context.printer.result(&delivered, &text);
 }
 
-/// Says what may be wrong with a result that is not an error.
-fn warn(report: &SpeechReport, context: &Context) {
-    let what =
-        report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+/// Says what may be wrong with a part, and where it is.
+fn warn_of_part(part: &PartReport, total: usize, context: &Context) {
+    let place = format!(" in part {} of {total} ({}{})", part.number, clock(part.start), quoted(&part.text));
+    match part.outcome {
+        PartOutcome::Made => part.steps.iter().for_each(|step| warn(step, &place, context)),
+        PartOutcome::Kept => {
+            context.printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
+        }
+        PartOutcome::Failed => context.printer.warning(&format!("the model said nothing{place}")),
+    }
+}
+
+/// Says what may be wrong with a result that is not an error; `place` follows its name.
+fn warn(report: &SpeechReport, place: &str, context: &Context) {
+    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| match edit {
+        // Its value is a text.
+        Edit::Paralinguistic(_) => format!("the speech of `{}`", edit.kind()),
+        _ => format!("the speech of `{edit}`"),
+    });
+    let what = what + place;
     let retry =
         format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {

@@ -4,4 +4,5 @@ mod clone;
 mod doctor;
 mod edit;
 mod help;
+mod long;
 mod transcribe;
