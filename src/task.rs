@@ -7,6 +7,7 @@ pub use transcript::{Segment, Transcript, Word};
 use crate::audio::Audio;
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
+use crate::models::parts::length::Limit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -34,8 +35,11 @@ pub struct CloneTask {
     pub analysed: Option<Analysed>,
     /// What the recording says.
     pub transcript: Said,
-    /// What to say.
+    /// What to say, of any length.
     pub text: String,
+    /// How a text that is too long for the model is cut and joined.
+    #[serde(default)]
+    pub parts: PartOptions,
     /// How to generate.
     pub speech: SpeechOptions,
 }
@@ -49,13 +53,32 @@ pub struct Analysed {
     pub voice: Vec<u8>,
 }
 
+/// How a long text is cut into parts, and how their sound is joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartOptions {
+    /// The longest part.
+    pub limit: Limit,
+    /// Silence between two sentences in different parts (seconds); between paragraphs it is longer, within a sentence
+    /// shorter.
+    pub pause: f64,
+}
+
+impl Default for PartOptions {
+    fn default() -> Self {
+        Self { limit: Limit::default(), pause: 0.4 }
+    }
+}
+
 /// Applies a chain of edits to `recording`, each to the result of the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EditTask {
-    /// The recording to change.
-    pub recording: Audio,
+    /// The recording to change. One that is longer than the model can hear is edited in parts.
+    pub recording: Recording,
     /// What the recording says; an empty text when no edit needs it.
     pub transcript: Said,
+    /// Who finds which words of a given transcript belong to which part of a long recording.
+    #[serde(default)]
+    pub alignment: Option<Recognition>,
     /// The edits in their order.
     pub edits: Vec<Edit>,
     /// How often the whole chain is applied.
@@ -168,6 +191,9 @@ pub struct SpeechOptions {
     pub layout: Layout,
     /// How often a generation that was cut, looped or stayed empty is tried again, each time with the next seed.
     pub retries: u32,
+    /// The same for each part of a long text or recording.
+    #[serde(default)]
+    pub part_retries: u32,
     /// Whether sound leaves in [`Event::Samples`] while ids are still being generated.
     pub stream: bool,
 }
@@ -182,6 +208,7 @@ impl Default for SpeechOptions {
             max_length: 8192,
             layout: Layout::default(),
             retries: 0,
+            part_retries: 2,
             stream: false,
         }
     }
@@ -212,14 +239,17 @@ pub struct TranscriptReply {
 /// Speech.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeechReply {
-    /// The sound made; empty when it already left in [`Event::Samples`].
+    /// The sound made; empty when it already left in [`Event::Samples`], as that of a long text or recording always does.
     pub audio: Audio,
     /// What the recording was heard to say, when the task did not tell it.
     pub transcript: Option<String>,
     /// What is now known of a stored voice, when the task told something else.
     pub analysed: Option<Analysed>,
-    /// Facts about each generation that was kept: one, or one for each edit.
+    /// Facts about each generation that was kept: one, or one for each edit. With parts, the sums over them.
     pub steps: Vec<SpeechReport>,
+    /// The parts of a long text or recording; none when it was spoken or edited as a whole.
+    #[serde(default)]
+    pub parts: Vec<PartReport>,
     /// Seconds spent in each stage, over all steps and retries.
     pub stages: BTreeMap<Stage, f64>,
 }
@@ -247,6 +277,38 @@ impl SpeechReport {
     pub fn is_sound(&self) -> bool {
         self.ended == Ended::EndOfTurn && !self.looped
     }
+}
+
+/// What became of a part of a long text or recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartReport {
+    /// From 1.
+    pub number: usize,
+    /// Its words, where they are known.
+    pub text: String,
+    /// Begin and end of its sound in the recording that was edited (seconds).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<[f64; 2]>,
+    /// Where it begins in the result (seconds).
+    pub start: f64,
+    /// Its length in the result (seconds), without the pause after it.
+    pub seconds: f64,
+    /// How it came out.
+    pub outcome: PartOutcome,
+    /// Its generations: one, or one for each edit; none when it was not made.
+    pub steps: Vec<SpeechReport>,
+}
+
+/// How a part came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartOutcome {
+    /// It was spoken or edited.
+    Made,
+    /// It stays as it was: it is too short to edit, or an edit needs words and there are none in it.
+    Kept,
+    /// The model said nothing, however often it tried. A text is missing there; a recording stays as it was.
+    Failed,
 }
 
 /// Why a generation ended.
@@ -303,6 +365,17 @@ pub enum Event {
         total: usize,
         /// What is done.
         edit: Edit,
+    },
+    /// Part `number` of `total` of a long text or recording begins.
+    Part {
+        /// From 1.
+        number: usize,
+        /// All parts.
+        total: usize,
+        /// Its words, where they are known.
+        text: String,
+        /// Begin and end of its sound in the recording that is edited (seconds).
+        source: Option<[f64; 2]>,
     },
     /// The result of a step of a chain that is not the last.
     Intermediate {

@@ -9,8 +9,10 @@ use super::{Context, input};
 use crate::audio::{Audio, decode};
 use crate::error::{Error, Result};
 use crate::models::llm::edits::check_tags;
+use crate::models::parts::boundaries::LONGEST_TAG;
+use crate::models::parts::length::Limit;
 use crate::runtime::Session;
-use crate::task::{Analysed, CloneTask, Said, SpeechOptions, Task};
+use crate::task::{Analysed, CloneTask, PartOptions, Said, SpeechOptions, Task};
 use std::path::{Path, PathBuf};
 
 /// Say new words in the voice of a recording
@@ -18,12 +20,19 @@ use std::path::{Path, PathBuf};
 /// The text may start with a dialect or language tag: [Sichuanese], [Cantonese], [Japanese] or [Korean], and
 /// Chinese words may be given in pinyin with tone digits.
 ///
+/// A long text is cut where sentences end. Its parts are spoken in the same voice, one after the other, and joined with
+/// pauses; a dialect tag holds until the next one.
+///
 /// For example: stepaudio clone "New words" --voice ref.wav --voice-text "What ref says" -o out.wav
 /// or, with a voice that `stepaudio voices add` stored: stepaudio clone "New words" --voice anna -o out.wav
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to say, or - to read it from stdin
-    text: String,
+    /// What to say, of any length, or - to read it from stdin
+    #[arg(required_unless_present = "text_file")]
+    text: Option<String>,
+    /// Text file to say (UTF-8), or - for stdin
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "text")]
+    text_file: Option<PathBuf>,
     /// The voice: a recording of 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), - to read it from stdin, or the name of a stored
     /// voice. Letters, digits, - and _ are a name; anything with a dot or slash is a file (./ref)
     #[arg(long, value_name = "NAME|FILE", value_hint = clap::ValueHint::FilePath)]
@@ -34,6 +43,12 @@ pub struct Args {
     /// Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: PathBuf,
+    /// Longest part of a long text in characters [default: what takes about 20 seconds to say]
+    #[arg(long, value_name = "N", value_parser = max_chars, help_heading = "Long texts")]
+    max_chars: Option<usize>,
+    /// Silence between two parts after a sentence; after a paragraph it is twice as long, within a sentence shorter
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.4, value_parser = pause, help_heading = "Long texts")]
+    pause: f64,
     #[command(flatten)]
     recognition: RecogniserArgs,
     #[command(flatten)]
@@ -67,8 +82,9 @@ pub enum Voice {
 #[derive(Debug)]
 pub struct Job {
     store: VoiceStore,
-    /// The words, or `-`.
-    text: String,
+    /// The words; `None` when stdin gives them.
+    text: Option<String>,
+    parts: PartOptions,
     /// Whose voice.
     pub voice: Voice,
     /// What the recording says.
@@ -84,6 +100,7 @@ impl Args {
         if Name::of(&self.voice).is_none() {
             self.voice = inputs.join(&self.voice);
         }
+        self.text_file = self.text_file.take().map(|file| inputs.join(file));
         self.output = outputs.join(&self.output);
         self.recognition.start_at(inputs);
     }
@@ -91,17 +108,30 @@ impl Args {
     /// What the flags ask for, checked as far as that needs no file.
     pub fn job(&self, context: &Context) -> Result<Job> {
         let output = self.speech.output(&self.output, context)?;
-        if self.text == "-" && self.voice == Path::new("-") {
+        if self.voice == Path::new("-") && self.text_is_stdin() {
             return Err(Error::usage("the text and the voice cannot both come from stdin"));
         }
         let store = VoiceStore::new(&context.settings.voices);
         let (voice, transcript) = self.voice(&store, context)?;
         let speech = self.speech.options(&output, context);
-        let job = Job { store, text: self.text.clone(), voice, transcript, output, speech };
-        if job.text != "-" {
-            job.text()?;
-        }
-        Ok(job)
+        let text = if self.text_is_stdin() { None } else { Some(self.text()?) };
+        Ok(Job { store, text, parts: self.parts(), voice, transcript, output, speech })
+    }
+
+    fn text_is_stdin(&self) -> bool {
+        self.text.as_deref() == Some("-") || self.text_file.as_deref() == Some(Path::new("-"))
+    }
+
+    fn text(&self) -> Result<String> {
+        checked(match &self.text_file {
+            Some(file) => input::text_file(file, WHAT)?,
+            None => input::text(self.text.as_deref().unwrap_or_default(), WHAT)?,
+        })
+    }
+
+    fn parts(&self) -> PartOptions {
+        let limit = self.max_chars.map_or_else(Limit::default, Limit::Characters);
+        PartOptions { limit, pause: self.pause }
     }
 
     /// Whose voice speaks, and what the recording of it says.
@@ -123,7 +153,10 @@ impl Args {
 impl Job {
     /// The task, with what it needs from files and stdin.
     pub fn read(&self, printer: &Printer) -> Result<Task> {
-        let text = self.text()?;
+        let text = match &self.text {
+            Some(text) => text.clone(),
+            None => checked(input::text("-", WHAT)?)?,
+        };
         let (reference, analysed) = match &self.voice {
             Voice::File(path) => (input::recording(path, printer)?, None),
             Voice::Stored(name, _) => {
@@ -149,16 +182,34 @@ impl Job {
 
     /// The task without its recording.
     pub fn outline(&self) -> Task {
-        self.task(self.text.clone(), Audio::default(), None)
-    }
-
-    fn text(&self) -> Result<String> {
-        let text = input::text(&self.text, "the text to say")?;
-        check_tags(&text).map(|()| text)
+        self.task(self.text.clone().unwrap_or_default(), Audio::default(), None)
     }
 
     fn task(&self, text: String, reference: Audio, analysed: Option<Analysed>) -> Task {
         let (transcript, speech) = (self.transcript.clone(), self.speech.clone());
-        Task::Clone(CloneTask { reference, analysed, transcript, text, speech })
+        let parts = self.parts.clone();
+        Task::Clone(CloneTask { reference, analysed, transcript, text, parts, speech })
+    }
+}
+
+/// The text in messages.
+const WHAT: &str = "the text to say";
+
+fn checked(text: String) -> Result<String> {
+    check_tags(&text).map(|()| text)
+}
+
+fn max_chars(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        // Any tag fits into a part.
+        Ok(value @ LONGEST_TAG..=10_000) => Ok(value),
+        _ => Err(format!("expected a number from {LONGEST_TAG} to 10000")),
+    }
+}
+
+fn pause(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
+        _ => Err("expected seconds from 0 to 10".into()),
     }
 }

@@ -9,19 +9,25 @@ use super::{Context, input};
 use crate::audio::Audio;
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
+use crate::models::parts::sound::LONGEST_WHOLE;
 use crate::runtime::Session;
-use crate::task::{EditTask, Said, SpeechOptions, Task};
+use crate::task::{EditTask, Recogniser, Recognition, Recording, Said, SpeechOptions, Task};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::NamedTempFile;
 
 /// Change how a recording is spoken: emotion, style, speed, sounds, noise, silence
 ///
 /// Several edits are applied in the order in which they are given, each to the result of the one before.
 ///
+/// A recording over 30 seconds is cut at pauses. Each part is edited with its own words, and the pauses keep their
+/// lengths; where an edit changes the length of a part, those after it move.
+///
 /// For example: stepaudio edit in.wav --denoise --emotion happy --text "What it says" -o out.wav
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Recordings to change, up to 30 seconds each (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
+    /// Recordings to change, of any length (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -59,8 +65,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         if jobs.len() > 1 {
             context.printer.note(&format!("[{}/{}] {}", number + 1, jobs.len(), job.input.display()));
         }
-        let task = job.read(&context.printer);
-        match task.and_then(|task| deliver(&mut session, &task, &job.output, args.speech.force, context)) {
+        job.choose_aligner(&mut |recognition| session.check_recognition(recognition).is_ok());
+        let read = job.read(&context.printer);
+        let output = &job.output;
+        match read.and_then(|(task, _copy)| deliver(&mut session, &task, output, args.speech.force, context)) {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;
@@ -82,6 +90,10 @@ pub struct Job {
     pub transcript: Said,
     /// Where the result goes.
     pub output: Output,
+    /// Who may find which words of a given transcript belong to which part of a long recording, the best first.
+    aligners: Vec<Recognition>,
+    /// The one that does.
+    alignment: OnceLock<Recognition>,
     edits: Vec<Edit>,
     repeat: usize,
     keep_steps: bool,
@@ -118,9 +130,12 @@ impl Args {
             places.push(output);
         }
         let transcript = self.transcript(&edits, context)?;
+        let aligners = self.aligners(&edits, &transcript, context)?;
         let job = |(input, output): (&PathBuf, Output)| Job {
             input: input.clone(),
             transcript: transcript.clone(),
+            aligners: aligners.clone(),
+            alignment: OnceLock::new(),
             edits: edits.clone(),
             repeat: self.repeat.into(),
             keep_steps: self.keep_steps,
@@ -156,22 +171,49 @@ impl Args {
         }
         self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
+
+    /// Who may find which words of a given transcript belong to which part of a long recording.
+    fn aligners(&self, edits: &[Edit], transcript: &Said, context: &Context) -> Result<Vec<Recognition>> {
+        if matches!(transcript, Said::Unknown(_)) || !edits.iter().any(Edit::needs_transcript) {
+            return Ok(Vec::new());
+        }
+        let whisper = self.recognition.recognition(context)?;
+        let paraformer = Recognition { recogniser: Recogniser::Paraformer, ..whisper.clone() };
+        Ok(vec![whisper, paraformer])
+    }
 }
 
 impl Job {
-    /// The task, with its recording read from its file or stdin.
-    pub fn read(&self, printer: &Printer) -> Result<Task> {
-        Ok(self.task(input::recording(&self.input, printer)?))
+    /// Decides who finds the words of the parts of a long recording; when nobody is there, the engine says what is missing.
+    pub fn choose_aligner(&self, is_there: &mut dyn FnMut(&Recognition) -> bool) {
+        if let Some(recognition) = self.aligners.iter().find(|recognition| is_there(recognition)) {
+            self.alignment.set(recognition.clone()).ok();
+        }
+    }
+
+    /// The task, with its recording: read from its file, or a file itself when it is long; the file of stdin vanishes with
+    /// the second value.
+    pub fn read(&self, printer: &Printer) -> Result<(Task, Option<NamedTempFile>)> {
+        let (recording, copy) = input::short_or_long(&self.input, LONGEST_WHOLE, printer)?;
+        let alignment = match &recording {
+            Recording::File(_) => self.alignment.get().cloned(),
+            Recording::Samples(_) => None,
+        };
+        if alignment.is_some() {
+            printer.detail("the recording is transcribed to find the words of each part");
+        }
+        Ok((self.task(recording, alignment), copy))
     }
 
     /// The task without its recording.
     pub fn outline(&self) -> Task {
-        self.task(Audio::default())
+        self.task(Recording::Samples(Audio::default()), None)
     }
 
-    fn task(&self, recording: Audio) -> Task {
+    fn task(&self, recording: Recording, alignment: Option<Recognition>) -> Task {
         Task::Edit(EditTask {
             recording,
+            alignment,
             transcript: self.transcript.clone(),
             edits: self.edits.clone(),
             repeat: self.repeat,

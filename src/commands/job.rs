@@ -3,14 +3,16 @@
 use super::clone::Voice;
 use super::output::{Output, Part};
 use super::printer::Printer;
-use super::{clone, edit, input, speech, transcribe};
+use super::{Context, clone, edit, input, speech, transcribe};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
-use crate::task::{Recognition, Recording, Reply, Said, Task};
+use crate::runtime::Session;
+use crate::task::{Recognition, Recording, Said, SpeechReply, Task};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// One job.
 #[derive(Debug)]
@@ -105,40 +107,61 @@ impl Job {
         text.map_err(|error| Error::internal("a job cannot be written down").cause(error))
     }
 
+    /// Decides who finds the words of the parts of a long recording that is edited.
+    pub fn choose_aligner(&self, is_there: &mut dyn FnMut(&Recognition) -> bool) {
+        if let Self::Edit(job) = self {
+            job.choose_aligner(is_there);
+        }
+    }
+
     /// The task, with its recording.
     pub fn read(&self, printer: &Printer) -> Result<Task> {
         match self {
             Self::Clone(job) => job.read(printer),
-            Self::Edit(job) => job.read(printer),
+            Self::Edit(job) => Ok(job.read(printer)?.0),
             Self::Transcribe(job) => Ok(job.task(Recording::File(input::recording_file(&job.input)?.0))),
         }
     }
 
-    /// Writes what answers the task beside its place.
-    pub fn write(&self, reply: Reply, elapsed: f64, printer: &Printer) -> Result<Made> {
-        let path = self.place()?;
-        let shown = path.display().to_string();
+    /// Runs the task and leaves its result beside its place.
+    pub fn make(&self, task: &Task, session: &mut Session, context: &Context) -> Result<Made> {
+        let started = Instant::now();
+        let (path, printer) = (self.place()?, &context.printer);
+        let mut progress = printer.progress().brief();
         match self {
             Self::Clone(clone::Job { output, .. }) | Self::Edit(edit::Job { output, .. }) => {
-                let reply = speech::speech(reply)?;
-                if let (Self::Clone(job), Some(analysed)) = (self, &reply.analysed) {
-                    job.keep(analysed, printer);
-                }
-                speech::warn(&reply, printer);
-                let told = speech::Told::new(&reply, &shown, elapsed);
-                let part = Part::audio(path, output.format(), &reply.audio)?;
-                Ok(Made { part, facts: facts(&told)?, line: told.line() })
+                let place = (path, output.format());
+                let (reply, part) = speech::make(session, task, place, false, &mut progress, context)?;
+                drop(progress);
+                self.spoken(&reply, part, started, printer)
             }
             Self::Transcribe(job) => {
+                let reply = session.run(task, &mut |event| {
+                    progress.show(&event);
+                    context.interrupt.flow()
+                })?;
+                drop(progress);
                 let reply = transcribe::transcript(reply)?;
                 job.warn(&reply, printer);
                 let name = job.input.display().to_string();
-                let told = job.told(&reply, &name, elapsed);
+                let told = job.told(&reply, &name, started.elapsed().as_secs_f64());
                 let text = job.format.write(&reply.transcript);
                 let part = Part::write(path, |part| part.write_all(text.as_bytes()))?;
                 Ok(Made { part, facts: facts(&told)?, line: told.line() })
             }
         }
+    }
+
+    fn spoken(&self, reply: &SpeechReply, part: Part, started: Instant, printer: &Printer) -> Result<Made> {
+        if let (Self::Clone(job), Some(analysed)) = (self, &reply.analysed) {
+            job.keep(analysed, printer);
+        }
+        speech::warn(reply, printer);
+        // What lacks parts is no result that should be taken for done.
+        speech::all_made(&reply.parts)?;
+        let path = self.place()?.display().to_string();
+        let told = speech::Told::new(reply, &path, started.elapsed().as_secs_f64());
+        Ok(Made { part, facts: facts(&told)?, line: told.line() })
     }
 }
 

@@ -6,6 +6,7 @@ pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod gathered;
 mod hashes;
 mod input;
 mod interrupt;

@@ -50,6 +50,7 @@ impl Progress {
             Event::Advanced { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
             Event::Step { number, total, edit } => self.step(*number, *total, edit),
+            Event::Part { number, total, text, source } => self.part(*number, *total, text, *source),
             Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
         }
     }
@@ -70,6 +71,14 @@ impl Progress {
         if total > 1 && !self.brief {
             self.printer.talk(&format!("step {number} of {total}: {edit}"));
         }
+    }
+
+    fn part(&mut self, number: usize, total: usize, text: &str, source: Option<[f64; 2]>) {
+        self.clear();
+        self.named.clear();
+        let place = source.map(|[start, end]| format!(" ({} to {})", clock(start), clock(end)));
+        let place = place.unwrap_or_default();
+        self.printer.talk(&format!("part {number} of {total}{place}{}", quoted(text)));
     }
 
     fn start(&mut self, stage: Stage) {
@@ -172,8 +181,20 @@ fn heard(done: f64, total: Option<f64>, elapsed: f64) -> String {
     format!("{place}, {speed:.1} × real time{}", left.unwrap_or_default())
 }
 
+/// The first words of a text: `: “The old…”`; nothing for an empty one.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = line.chars().take(SHOWN).collect();
+    match (start.is_empty(), start.len() < line.len()) {
+        (true, _) => String::new(),
+        (_, true) => format!(": “{}…”", start.trim_end()),
+        (_, false) => format!(": “{start}”"),
+    }
+}
+
 /// A place in a recording: `1:05`, `2:01:05`.
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     let seconds = seconds as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),

@@ -1,15 +1,17 @@
 //! Running a task that makes speech, and delivering the sound.
 
 use super::Context;
-use super::output::{AudioFormat, Output, write_audio};
+use super::gathered::Gathered;
+use super::output::{AudioFormat, Output, Part, write_audio};
 use super::printer::{Printer, duration};
+use super::progress::{Progress, clock, quoted};
 use crate::audio::Audio;
 use crate::audio::encode::{WavStream, raw_pcm16};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Analysed, Ended, Event, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{Analysed, Ended, Event, PartOutcome, PartReport, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,9 +38,10 @@ pub struct SpeechArgs {
     /// Longest sequence in tokens, prompt included (41.7 tokens are a second)
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
-    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Generation")]
-    pub retries: u32,
+    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for
+    /// each part of a long text or recording]
+    #[arg(long, value_name = "N", help_heading = "Generation")]
+    pub retries: Option<u32>,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
     #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
     #[arg(help_heading = "Generation")]
@@ -73,7 +76,7 @@ impl SpeechArgs {
         if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
-        if matches!(output, Output::Stdout(_)) && self.retries > 0 {
+        if matches!(output, Output::Stdout(_)) && self.retries.is_some_and(|retries| retries > 0) {
             return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
                 .hint("give a file to `-o`"));
         }
@@ -88,7 +91,8 @@ impl SpeechArgs {
             top_k: self.top_k,
             max_length: self.max_length,
             layout: self.layout,
-            retries: self.retries,
+            retries: self.retries.unwrap_or(0),
+            part_retries: self.retries.unwrap_or(SpeechOptions::default().part_retries),
             stream: matches!(output, Output::Stdout(_)),
         }
     }
@@ -110,6 +114,9 @@ pub struct Told<'a> {
     transcript: Option<&'a str>,
     stages: &'a BTreeMap<Stage, f64>,
     steps: &'a [SpeechReport],
+    /// The parts of a long text or recording.
+    #[serde(skip_serializing_if = "<[PartReport]>::is_empty")]
+    parts: &'a [PartReport],
 }
 
 impl<'a> Told<'a> {
@@ -130,6 +137,7 @@ impl<'a> Told<'a> {
             transcript: reply.transcript.as_deref(),
             stages: &reply.stages,
             steps: &reply.steps,
+            parts: &reply.parts,
         }
     }
 
@@ -137,7 +145,11 @@ impl<'a> Told<'a> {
     pub fn line(&self) -> String {
         let Self { path, real_time_factor, .. } = self;
         let (sound, time) = (duration(self.seconds), duration(self.elapsed));
-        format!("{path}: {sound} of speech in {time} ({real_time_factor:.2} × real time)")
+        let parts = match self.parts.len() {
+            0 => String::new(),
+            parts => format!(", {parts} parts,"),
+        };
+        format!("{path}: {sound} of speech{parts} in {time} ({real_time_factor:.2} × real time)")
     }
 }
 
@@ -154,19 +166,8 @@ pub fn deliver(
         Output::Stdout(format) => stream(session, task, *format, context)?,
         Output::File(path, format) => {
             let mut progress = context.printer.progress();
-            let mut failed = None;
-            let reply = session.run(task, &mut |event| {
-                progress.show(&event);
-                if let Event::Intermediate { number, edit, audio } = &event
-                    && let Err(error) = write_audio(&step_path(path, *number, edit), *format, audio, force)
-                {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                context.interrupt.flow()
-            });
-            let reply = speech(failed.map_or(reply, Err)?)?;
-            write_audio(path, *format, &reply.audio, force)?;
+            let (reply, part) = make(session, task, (path, *format), force, &mut progress, context)?;
+            part.publish(force)?;
             Some(reply)
         }
     };
@@ -178,7 +179,61 @@ pub fn deliver(
     warn(&reply, &context.printer);
     let told = Told::new(&reply, &path, started.elapsed().as_secs_f64());
     context.printer.result(&told, &told.line());
+    all_made(&reply.parts)?;
     Ok(reply.analysed)
+}
+
+/// Runs `task` and leaves its sound, whole, beside its place; `force` lets the results of steps be replaced.
+pub fn make(
+    session: &mut Session,
+    task: &Task,
+    (path, format): (&Path, AudioFormat),
+    force: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<(SpeechReply, Part)> {
+    let (mut gathered, mut failed) = (None, None);
+    let reply = session.run(task, &mut |event| {
+        progress.show(&event);
+        let kept = match &event {
+            Event::Intermediate { number, edit, audio } => {
+                write_audio(&step_path(path, *number, edit), format, audio, force)
+            }
+            Event::Samples(audio) => gather(&mut gathered, path, audio),
+            _ => Ok(()),
+        };
+        match kept {
+            Ok(()) => context.interrupt.flow(),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    let reply = speech(failed.map_or(reply, Err)?)?;
+    let part = match gathered {
+        Some(gathered) => gathered.part(format)?,
+        None => Part::audio(path, format, &reply.audio)?,
+    };
+    Ok((reply, part))
+}
+
+fn gather(gathered: &mut Option<Gathered>, path: &Path, audio: &Audio) -> Result<()> {
+    let open = match gathered.take() {
+        Some(open) => open,
+        None => Gathered::beside(path, audio.sample_rate)?,
+    };
+    gathered.insert(open).push(audio)
+}
+
+/// An error when the result lacks parts for which the model said nothing.
+pub fn all_made(parts: &[PartReport]) -> Result<()> {
+    let failed = parts.iter().filter(|part| part.outcome == PartOutcome::Failed).count();
+    if failed == 0 {
+        return Ok(());
+    }
+    let message = format!("the model said nothing in {failed} of {} parts; the rest is there", parts.len());
+    Err(Error::new(Kind::Partial, message).hint("try another `--seed`, or more `--retries`"))
 }
 
 /// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
@@ -256,12 +311,32 @@ impl Sink {
 
 /// Says what may be wrong with a result that is not an error.
 pub fn warn(reply: &SpeechReply, printer: &Printer) {
-    reply.steps.iter().for_each(|step| warn_of_step(step, printer));
+    if reply.parts.is_empty() {
+        reply.steps.iter().for_each(|step| warn_of_step(step, "", printer));
+    }
+    reply.parts.iter().for_each(|part| warn_of_part(part, reply.parts.len(), printer));
 }
 
-fn warn_of_step(report: &SpeechReport, printer: &Printer) {
-    let what =
-        report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+/// Says what may be wrong with a part, and where it is.
+fn warn_of_part(part: &PartReport, total: usize, printer: &Printer) {
+    let place = format!(" in part {} of {total} ({}{})", part.number, clock(part.start), quoted(&part.text));
+    match part.outcome {
+        PartOutcome::Made => part.steps.iter().for_each(|step| warn_of_step(step, &place, printer)),
+        PartOutcome::Kept => {
+            printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
+        }
+        PartOutcome::Failed => printer.warning(&format!("the model said nothing{place}")),
+    }
+}
+
+/// Says what may be wrong with a result that is not an error; `place` follows its name.
+fn warn_of_step(report: &SpeechReport, place: &str, printer: &Printer) {
+    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| match edit {
+        // Its value is a text.
+        Edit::Paralinguistic(_) => format!("the speech of `{}`", edit.kind()),
+        _ => format!("the speech of `{edit}`"),
+    });
+    let what = what + place;
     let retry =
         format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {

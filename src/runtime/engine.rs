@@ -1,17 +1,20 @@
 //! The engine: each task as a recipe over the models.
 
+use super::long::recording::Plan;
+use super::long::text::{Speaker, say};
 use super::residency::{ModelSettings, Models};
 use super::run::Run;
-use super::speech::{Spoken, speak};
+use super::speech::{Spoken, said_nothing, speak};
 use super::stored;
 use super::transcription::{Written, transcribe};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
+use crate::models::voice::SPEAKING_RATE;
 use crate::task::{
-    Analysed, CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply,
-    Stage, Task, TranscribeTask, TranscriptReply, Watch,
+    Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply,
+    SpeechReport, Stage, Task, TranscribeTask, TranscriptReply, Watch,
 };
 use std::ops::RangeInclusive;
 
@@ -40,10 +43,13 @@ impl Engine {
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
         let mut run = Run::new(watch);
         match task {
-            Task::Clone(task) => self.clone_voice(task, run),
+            Task::Clone(task) => {
+                let (speech, heard) = self.clone_voice(task, &mut run)?;
+                Ok(speech.reply(heard, run))
+            }
             Task::Edit(task) => {
-                let (steps, heard) = self.edit(task, &mut run)?;
-                speech_reply(steps, heard, None, run)
+                let (speech, heard) = self.edit(task, &mut run)?;
+                Ok(speech.reply(heard, run))
             }
             Task::Analyse(recording) => {
                 check_recording(recording, &mut run)?;
@@ -58,43 +64,62 @@ impl Engine {
         }
     }
 
-    fn clone_voice(&mut self, task: &CloneTask, mut run: Run<'_, '_>) -> Result<Reply> {
-        check_recording(&task.reference, &mut run)?;
-        self.models.check_speech()?;
-        let heard = self.hear(&task.reference, &task.transcript, &mut run)?;
-        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let (voice, analysed) = stored::voice(&mut self.models, task, &mut run)?;
-        let (_, speaking) = run.speaking(&mut self.models)?;
-        let name = speaker_name(task, transcript);
-        let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &task.text };
-        let spoken = speak(speaking, &prompt, &voice, &task.speech, &mut run)?;
-        speech_reply(vec![spoken], heard, analysed, run)
+    /// The models, for recipes in other files.
+    pub(super) fn models(&mut self) -> &mut Models {
+        &mut self.models
     }
 
-    /// Each edit hears the result of the one before; only the last may stream.
-    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Vec<Spoken>, Option<String>)> {
-        check_recording(&task.recording, run)?;
+    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
+        check_recording(&task.reference, run)?;
         self.models.check_speech()?;
-        let heard = self.hear(&task.recording, &task.transcript, run)?;
-        let mut transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let total = task.steps().count();
+        let heard = self.hear(&task.reference, &task.transcript, run)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let (voice, analysed) = stored::voice(&mut self.models, task, run)?;
+        let (_, speaking) = run.speaking(&mut self.models)?;
+        let name = speaker_name(task, transcript);
+        let speaker = Speaker { name: &name, transcript, voice: &voice };
+        Ok((Speech { analysed, ..say(speaking, &speaker, task, run)? }, heard))
+    }
+
+    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
+        self.models.check_speech()?;
+        let recording = match Plan::of(&task.recording, run)? {
+            Plan::Whole(recording) => recording,
+            Plan::Parts(parts) => return parts.edit(self, task, run),
+        };
+        check_recording(&recording, run)?;
+        let heard = self.hear(&recording, &task.transcript, run)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let edits: Vec<Edit> = task.steps().cloned().collect();
+        let (recording, options) = (&*recording, &task.speech);
+        let chain = Chain { recording, transcript, edits: &edits, keep_steps: task.keep_steps, options };
+        let spoken = self.chain(&chain, run)?.ok_or_else(said_nothing)?;
+        Ok((Speech::whole(spoken), heard))
+    }
+
+    /// Each edit hears the result of the one before; only the last may stream. `None` when the model said nothing.
+    pub(super) fn chain(&mut self, chain: &Chain<'_>, run: &mut Run<'_, '_>) -> Result<Option<Vec<Spoken>>> {
+        let mut transcript = chain.transcript;
+        let total = chain.edits.len();
         let mut done: Vec<Spoken> = Vec::with_capacity(total);
-        for (edit, number) in task.steps().zip(1..) {
+        for (edit, number) in chain.edits.iter().zip(1..) {
             run.tell(Event::Step { number, total, edit: edit.clone() })?;
-            let stream = task.speech.stream && number == total;
-            let options = SpeechOptions { stream, ..task.speech.clone() };
-            let recording = done.last().map_or(&task.recording, |step| &step.audio);
-            let step = self.edit_once(recording, edit, transcript, &options, run)?;
+            let stream = chain.options.stream && number == total;
+            let options = SpeechOptions { stream, ..chain.options.clone() };
+            let recording = done.last().map_or(chain.recording, |step| &step.audio);
+            let Some(step) = self.edit_once(recording, edit, transcript, &options, run)? else {
+                return Ok(None);
+            };
             if let Edit::Paralinguistic(text) = edit {
                 transcript = text;
             }
-            if task.keep_steps && number < total {
+            if chain.keep_steps && number < total {
                 let audio = step.audio.clone();
                 run.tell(Event::Intermediate { number, edit: edit.clone(), audio })?;
             }
             done.push(step);
         }
-        Ok((done, heard))
+        Ok(Some(done))
     }
 
     fn edit_once(
@@ -104,13 +129,15 @@ impl Engine {
         transcript: &str,
         options: &SpeechOptions,
         run: &mut Run<'_, '_>,
-    ) -> Result<Spoken> {
+    ) -> Result<Option<Spoken>> {
         let (listener, speaking) = run.speaking(&mut self.models)?;
         let voice = run.stage(Stage::Voice, |_| listener.voice(recording, &speaking.device))?;
         let instruction = edit.instruction(transcript);
         let prompt = Prompt::Edit { instruction: &instruction, audio: &voice.mixed };
         let mut spoken = speak(speaking, &prompt, &voice, options, run)?;
-        spoken.report.edit = Some(edit.clone());
+        if let Some(spoken) = &mut spoken {
+            spoken.report.edit = Some(edit.clone());
+        }
         Ok(spoken)
     }
 
@@ -138,20 +165,46 @@ fn known(said: &Said) -> &str {
     }
 }
 
-fn speech_reply(
-    steps: Vec<Spoken>,
-    transcript: Option<String>,
-    analysed: Option<Analysed>,
-    run: Run<'_, '_>,
-) -> Result<Reply> {
-    let (mut audio, mut reports) = (None, Vec::new());
-    for step in steps {
-        audio = Some(step.audio);
-        reports.push(step.report);
+/// Edits of a recording that the model can hear as a whole.
+pub(super) struct Chain<'a> {
+    pub(super) recording: &'a Audio,
+    /// What it says; an empty text when no edit needs it.
+    pub(super) transcript: &'a str,
+    /// All steps.
+    pub(super) edits: &'a [Edit],
+    /// Whether the result of every step but the last leaves in [`Event::Intermediate`].
+    pub(super) keep_steps: bool,
+    pub(super) options: &'a SpeechOptions,
+}
+
+/// Speech that was made.
+#[derive(Default)]
+pub(super) struct Speech {
+    /// Empty when it already left.
+    pub(super) samples: Vec<f32>,
+    pub(super) steps: Vec<SpeechReport>,
+    /// None when it was made as a whole.
+    pub(super) parts: Vec<PartReport>,
+    /// What a stored voice should keep.
+    pub(super) analysed: Option<Analysed>,
+}
+
+impl Speech {
+    /// The result of the last of these steps.
+    pub(super) fn whole(steps: Vec<Spoken>) -> Self {
+        let mut whole = Self::default();
+        for step in steps {
+            whole.samples = step.audio.samples;
+            whole.steps.push(step.report);
+        }
+        whole
     }
-    let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
-    let stages = run.into_stages();
-    Ok(Reply::Speech(SpeechReply { audio, transcript, analysed, steps: reports, stages }))
+
+    fn reply(self, transcript: Option<String>, run: Run<'_, '_>) -> Reply {
+        let Self { samples, steps, parts, analysed } = self;
+        let audio = Audio { samples, sample_rate: SPEAKING_RATE };
+        Reply::Speech(SpeechReply { audio, transcript, analysed, steps, parts, stages: run.into_stages() })
+    }
 }
 
 /// The current prompts name nobody; the first release named the speaker after the recording.
@@ -165,7 +218,7 @@ fn speaker_name(task: &CloneTask, transcript: &str) -> String {
 /// Lengths that the model was made for (seconds); others work, but worse.
 const GOOD_SECONDS: RangeInclusive<f64> = 1.0..=30.0;
 /// A shorter recording gives the networks nothing to hear (seconds).
-const SHORTEST: f64 = 0.2;
+pub(super) const SHORTEST: f64 = 0.2;
 
 fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
     recording.require_seconds(SHORTEST, "the recording")?;

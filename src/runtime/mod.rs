@@ -3,6 +3,7 @@
 pub mod device;
 mod engine;
 pub mod golden;
+mod long;
 mod recording;
 pub mod residency;
 mod run;

@@ -1,6 +1,8 @@
 //! One task under way: who listens to it, and how long its stages took.
 
 use super::residency::{Listening, Models, Speaking, proceed};
+use crate::audio::Audio;
+use crate::audio::join::Joiner;
 use crate::error::Result;
 use crate::models::voice::Listener;
 use crate::task::{Event, Recogniser, Stage, Watch};
@@ -49,6 +51,26 @@ impl<'w, 'e> Run<'w, 'e> {
             self.stage(Stage::Load, |_| models.recogniser(wanted).map(drop))?;
         }
         models.recogniser(wanted)
+    }
+
+    /// Does `work` with its sound going through `joiner` on its way to the listener.
+    pub(super) fn through<T>(
+        &mut self,
+        joiner: &mut Joiner,
+        work: impl FnOnce(&mut Run<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let Self { watch, stages } = self;
+        let mut joined = |event: Event| match event {
+            Event::Samples(Audio { samples, sample_rate }) => match joiner.push(&samples) {
+                samples if samples.is_empty() => watch(Event::Tick),
+                samples => watch(Event::Samples(Audio { samples, sample_rate })),
+            },
+            other => watch(other),
+        };
+        let mut inner = Run { watch: &mut joined, stages: std::mem::take(stages) };
+        let result = work(&mut inner);
+        *stages = inner.stages;
+        result
     }
 
     /// Tells the listener; an error when it wants the task to stop.

@@ -25,17 +25,17 @@ pub(super) struct Spoken {
     pub(super) report: SpeechReport,
 }
 
-/// Generates the ids of `prompt` and turns them into sound.
+/// Generates the ids of `prompt` and turns them into sound; `None` when the model said nothing.
 pub(super) fn speak(
     models: &Speaking,
     prompt: &Prompt<'_>,
     voice: &Voice,
     options: &SpeechOptions,
     run: &mut Run<'_, '_>,
-) -> Result<Spoken> {
+) -> Result<Option<Spoken>> {
     let ids = prompt.ids(&models.tokenizer, options.layout);
     let speech = Speech { models, prompt: &ids, voice, options };
-    if options.stream { speech.live(run) } else { speech.whole(run) }
+    if options.stream { speech.live_until_sound(run) } else { speech.whole(run) }
 }
 
 struct Speech<'a> {
@@ -46,11 +46,12 @@ struct Speech<'a> {
 }
 
 impl Speech<'_> {
-    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         let (generation, seed) = self.generate_until_sound(run)?;
-        let mixed = codes::from_ids(whole_groups(&generation.ids)?, self.models.tokenizer.audio_base())?;
+        let Some(ids) = whole_groups(&generation.ids) else { return Ok(None) };
+        let mixed = codes::from_ids(ids, self.models.tokenizer.audio_base())?;
         let samples = self.synthesize(&mixed, seed, run)?;
-        Ok(spoken(&generation, seed, samples.len(), samples))
+        Ok(Some(spoken(&generation, seed, samples.len(), samples)))
     }
 
     /// Generates with one seed after the other while the result is cut, looped or empty and retries are left.
@@ -96,12 +97,24 @@ impl Speech<'_> {
         })
     }
 
+    /// Speaks live with one seed after the other while nothing is said: nothing has left then that would have to be taken
+    /// back.
+    fn live_until_sound(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
+        for attempt in 0..=self.options.retries {
+            let spoken = self.live(self.options.seed.wrapping_add(attempt.into()), run)?;
+            if spoken.is_some() {
+                return Ok(spoken);
+            }
+        }
+        Ok(None)
+    }
+
     /// Sends sound while ids come; the flow and the vocoder run between two ids.
-    fn live(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+    fn live(&self, seed: u64, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         run.stage(Stage::Generate, |run| {
-            let mut sound = LiveSound::start(self)?;
+            let mut sound = LiveSound::start(self, seed)?;
             let mut failed = None;
-            let generation = self.generate(self.options.seed, &mut |ids| match sound.hear(ids, run) {
+            let generation = self.generate(seed, &mut |ids| match sound.hear(ids, run) {
                 Ok(()) => count(ids, run),
                 Err(error) => {
                     failed = Some(error);
@@ -109,9 +122,11 @@ impl Speech<'_> {
                 }
             });
             let generation = failed.map_or(generation, Err)?;
-            whole_groups(&generation.ids)?;
+            if whole_groups(&generation.ids).is_none() {
+                return Ok(None);
+            }
             let made = sound.finish(&generation.ids, run)?;
-            Ok(spoken(&generation, self.options.seed, made, Vec::new()))
+            Ok(Some(spoken(&generation, seed, made, Vec::new())))
         })
     }
 }
@@ -128,12 +143,12 @@ struct LiveSound<'a> {
 }
 
 impl<'a> LiveSound<'a> {
-    fn start(speech: &Speech<'a>) -> Result<Self> {
+    fn start(speech: &Speech<'a>, seed: u64) -> Result<Self> {
         let Speech { models, voice, options, .. } = *speech;
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
         let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
-        let rng = rng(options.seed, Draws::Vocoder);
+        let rng = rng(seed, Draws::Vocoder);
         Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, made: 0 })
     }
 
@@ -173,13 +188,16 @@ fn count(ids: &[u32], run: &mut Run<'_, '_>) -> ControlFlow<()> {
     run.show(Event::Advanced { stage: Stage::Generate, done: ids.len(), total: None })
 }
 
-/// The ids of the groups that are complete; none at all is an error.
-fn whole_groups(ids: &[u32]) -> Result<&[u32]> {
-    match ids.len() / codes::GROUP * codes::GROUP {
-        0 => Err(Error::new(Kind::Inference, "the model said nothing")
-            .hint("try another `--seed`, let `--retries 3` do so, or give a longer text")),
-        whole => Ok(&ids[..whole]),
-    }
+/// The error of a whole text or recording for which the model said nothing.
+pub(super) fn said_nothing() -> Error {
+    Error::new(Kind::Inference, "the model said nothing")
+        .hint("try another `--seed`, let `--retries 3` do so, or give a longer text")
+}
+
+/// The ids of the groups that are complete, if there are any.
+fn whole_groups(ids: &[u32]) -> Option<&[u32]> {
+    let whole = ids.len() / codes::GROUP * codes::GROUP;
+    (whole > 0).then(|| &ids[..whole])
 }
 
 /// What is wrong with a generation, in words that follow "the speech".

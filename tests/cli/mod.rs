@@ -5,5 +5,6 @@ mod clone;
 mod doctor;
 mod edit;
 mod help;
+mod long;
 mod transcribe;
 mod voices;

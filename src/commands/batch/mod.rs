@@ -178,15 +178,32 @@ fn open_session(todo: &[&Item], context: &Context) -> Result<Session> {
     if todo.iter().any(|item| item.job.speaks()) {
         session.check_speech()?;
     }
-    let mut known: Vec<Recognition> = Vec::new();
-    for recognition in todo.iter().filter_map(|item| item.job.recognition()) {
-        let recognition = Recognition { seed: 0, ..recognition.clone() };
-        if !known.contains(&recognition) {
-            session.check_recognition(&recognition)?;
-            known.push(recognition);
+    let mut known = Known { session: &session, found: Vec::new() };
+    for item in todo {
+        if let Some(recognition) = item.job.recognition() {
+            known.check(recognition)?;
         }
+        item.job.choose_aligner(&mut |recognition| known.check(recognition).is_ok());
     }
     Ok(session)
+}
+
+/// Recognisers that were looked for, each once.
+struct Known<'a> {
+    session: &'a Session,
+    found: Vec<(Recognition, Result<()>)>,
+}
+
+impl Known<'_> {
+    fn check(&mut self, recognition: &Recognition) -> Result<()> {
+        let recognition = Recognition { seed: 0, ..recognition.clone() };
+        if let Some((_, found)) = self.found.iter().find(|(known, _)| *known == recognition) {
+            return found.clone();
+        }
+        let found = self.session.check_recognition(&recognition).map(drop);
+        self.found.push((recognition, found.clone()));
+        found
+    }
 }
 
 /// Records what a crash left announced.

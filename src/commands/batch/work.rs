@@ -16,7 +16,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
-use std::time::Instant;
 
 /// Items that are read before they are worked on.
 const AHEAD: usize = 2;
@@ -63,8 +62,7 @@ impl Work<'_> {
 
     fn all(&self, ready: Receiver<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
         for Ready { item, key, task } in ready {
-            let started = Instant::now();
-            let made = task.and_then(|task| self.make(item, &task, started, session));
+            let made = task.and_then(|task| self.make(item, &task, session));
             match made.and_then(|made| self.keep(item, key.as_deref(), made, tally)) {
                 Ok(()) => {}
                 Err(error) if ends_all(error.kind) => return Err(error),
@@ -75,22 +73,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn make(&self, item: &Item, task: &Task, started: Instant, session: &mut Session) -> Result<Made> {
-        let printer = &self.context.printer;
-        let mut progress = printer.progress().brief();
-        // A signal that came while the recording was read or written must not cost another item.
-        interrupted(self.context.interrupt.flow())?;
-        let reply = session.run(task, &mut |event| {
-            progress.show(&event);
-            self.context.interrupt.flow()
-        })?;
-        drop(progress);
-        let place = item.job.place()?;
-        let folder = folder_of(place);
+    fn make(&self, item: &Item, task: &Task, session: &mut Session) -> Result<Made> {
+        let folder = folder_of(item.job.place()?);
         let fail =
             |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
         fs::create_dir_all(folder).map_err(fail)?;
-        item.job.write(reply, started.elapsed().as_secs_f64(), printer)
+        // A signal that came while the recording was read or written must not cost another item.
+        interrupted(self.context.interrupt.flow())?;
+        item.job.make(task, session, self.context)
     }
 
     /// Puts a result in its place and records it.
