@@ -75,7 +75,8 @@ impl Speech<'_> {
         let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
         let sampling = Settings { temperature, top_k, ..Settings::default() };
         let options = generate::Options { sampling, max_length };
-        let generator = Generator::new(&self.models.llm, Head::audio(&self.models.tokenizer))?;
+        let Speaking { llm, tokenizer, prefixes, .. } = self.models;
+        let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
         generator.generate(self.prompt, &options, &mut rng(seed, Draws::Sampler), watch)
     }
 
