@@ -5,6 +5,7 @@ mod transcript;
 pub use transcript::{Segment, Transcript, Word};
 
 use crate::audio::Audio;
+use crate::error::Result;
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::models::parts::length::Limit;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 pub enum Task {
     /// New words in the voice of a recording.
     Clone(CloneTask),
+    /// Several of them, side by side.
+    Together(TogetherTask),
     /// A recording spoken in another way.
     Edit(EditTask),
     /// What a recording says.
@@ -42,6 +45,15 @@ pub struct CloneTask {
     pub parts: PartOptions,
     /// How to generate.
     pub speech: SpeechOptions,
+}
+
+/// Clones whose ids are generated together: each gives the samples that it gives alone, and all take less time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TogetherTask {
+    /// The clones, of texts that need no cutting. Each is answered by [`Event::Answered`] as soon as it is done.
+    pub tasks: Vec<CloneTask>,
+    /// How many are spoken at a time.
+    pub most: usize,
 }
 
 /// A recording analysed: what the language model and the flow hear of it.
@@ -223,6 +235,8 @@ pub enum Reply {
     Transcript(TranscriptReply),
     /// To [`Task::Analyse`].
     Analysed(Analysed),
+    /// To [`Task::Together`], whose answers left before.
+    Together,
 }
 
 /// What a recording says.
@@ -390,6 +404,13 @@ pub enum Event {
     Transcript(String),
     /// The next piece of the result.
     Samples(Audio),
+    /// The answer to one of the tasks that are worked on together.
+    Answered {
+        /// Its place, from 0.
+        number: usize,
+        /// What it gave.
+        answer: Box<Result<SpeechReply>>,
+    },
     /// Nothing new; the listener may stop the task.
     Tick,
     /// Something that the user should know.

@@ -68,7 +68,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         job.choose_aligner(&mut |recognition| session.check_recognition(recognition).is_ok());
         let read = job.read(&context.printer);
         let output = &job.output;
-        match read.and_then(|(task, _copy)| deliver(&mut session, &task, output, args.speech.force, context)) {
+        match read.and_then(|(task, _copy)| deliver(&mut session, &task, output, args.speech.force, context))
+        {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;

@@ -152,6 +152,15 @@ impl Job {
         }
     }
 
+    /// Leaves the sound that answers the task of a clone beside its place.
+    pub fn write(&self, reply: &SpeechReply, started: Instant, printer: &Printer) -> Result<Made> {
+        let (path, format) = match self {
+            Self::Clone(clone::Job { output, .. }) => (self.place()?, output.format()),
+            _ => return Err(Error::internal("only clones are made together")),
+        };
+        self.spoken(reply, Part::audio(path, format, &reply.audio)?, started, printer)
+    }
+
     fn spoken(&self, reply: &SpeechReply, part: Part, started: Instant, printer: &Printer) -> Result<Made> {
         if let (Self::Clone(job), Some(analysed)) = (self, &reply.analysed) {
             job.keep(analysed, printer);

@@ -51,7 +51,7 @@ impl Progress {
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
             Event::Step { number, total, edit } => self.step(*number, *total, edit),
             Event::Part { number, total, text, source } => self.part(*number, *total, text, *source),
-            Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
+            Event::Samples(_) | Event::Answered { .. } | Event::Intermediate { .. } | Event::Tick => {}
         }
     }
 

@@ -11,7 +11,10 @@ use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Analysed, Ended, Event, PartOutcome, PartReport, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{
+    Analysed, Ended, Event, PartOutcome, PartReport, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage,
+    Task,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;

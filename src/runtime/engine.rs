@@ -6,16 +6,19 @@ use super::residency::{ModelSettings, Models};
 use super::run::Run;
 use super::speech::{Spoken, said_nothing, speak};
 use super::stored;
+use super::together::{self, Request};
 use super::transcription::{Written, transcribe};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
-use crate::models::voice::SPEAKING_RATE;
+use crate::models::parts::text::parts;
+use crate::models::voice::{SPEAKING_RATE, Voice};
 use crate::task::{
-    Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply,
-    SpeechReport, Stage, Task, TranscribeTask, TranscriptReply, Watch,
+    Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said, SpeechOptions,
+    SpeechReply, SpeechReport, Stage, Task, TogetherTask, TranscribeTask, TranscriptReply, Watch,
 };
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 /// Answers tasks with the models of one checkpoint.
@@ -47,6 +50,7 @@ impl Engine {
                 let (speech, heard) = self.clone_voice(task, &mut run)?;
                 Ok(speech.reply(heard, run))
             }
+            Task::Together(task) => self.together(task, &mut run).map(|()| Reply::Together),
             Task::Edit(task) => {
                 let (speech, heard) = self.edit(task, &mut run)?;
                 Ok(speech.reply(heard, run))
@@ -70,15 +74,54 @@ impl Engine {
     }
 
     fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
+        let Known { heard, name, voice, analysed } = self.know(task, run)?;
+        let (_, speaking) = run.speaking(&mut self.models)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let speaker = Speaker { name: &name, transcript, voice: &voice };
+        Ok((Speech { analysed, ..say(speaking, &speaker, task, run)? }, heard))
+    }
+
+    /// Several clones, whose ids are generated side by side; the answers leave in [`Event::Answered`].
+    fn together(&mut self, task: &TogetherTask, run: &mut Run<'_, '_>) -> Result<()> {
+        let mut requests = VecDeque::new();
+        for (clone, number) in task.tasks.iter().zip(0..) {
+            match self.request(clone, number, run) {
+                Ok(request) => requests.push_back(request),
+                Err(error) => together::answered(number, Err(error), run)?,
+            }
+        }
+        let (_, speaking) = run.speaking(&mut self.models)?;
+        together::say(speaking, requests, task.most, run)
+    }
+
+    /// A clone of which only ids are missing.
+    fn request<'a>(
+        &mut self,
+        task: &'a CloneTask,
+        number: usize,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Request<'a>> {
+        let parts = parts(&task.text, task.parts.limit);
+        let [part] = parts.as_slice() else {
+            return Err(Error::usage("a long text cannot be spoken side by side with others"));
+        };
+        let Known { heard, name, voice, analysed } = self.know(task, run)?;
+        let (_, speaking) = run.speaking(&mut self.models)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &part.text };
+        let prompt = prompt.ids(&speaking.tokenizer, task.speech.layout);
+        let (options, stages) = (&task.speech, run.take_stages());
+        Ok(Request { number, prompt, voice, options, heard, analysed, stages })
+    }
+
+    /// Finds out what a clone does not tell of its voice.
+    fn know(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<Known> {
         check_recording(&task.reference, run)?;
         self.models.check_speech()?;
         let heard = self.hear(&task.reference, &task.transcript, run)?;
-        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let name = speaker_name(task, heard.as_deref().unwrap_or(known(&task.transcript)));
         let (voice, analysed) = stored::voice(&mut self.models, task, run)?;
-        let (_, speaking) = run.speaking(&mut self.models)?;
-        let name = speaker_name(task, transcript);
-        let speaker = Speaker { name: &name, transcript, voice: &voice };
-        Ok((Speech { analysed, ..say(speaking, &speaker, task, run)? }, heard))
+        Ok(Known { heard, name, voice, analysed })
     }
 
     fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
@@ -156,6 +199,17 @@ impl Engine {
         run.tell(Event::Transcript(text.clone()))?;
         Ok(Some(text))
     }
+}
+
+/// All about the voice of a clone.
+struct Known {
+    /// What the recording was heard to say, when the task did not tell it.
+    heard: Option<String>,
+    /// Its name in the prompt.
+    name: String,
+    voice: Voice,
+    /// What a stored voice should keep.
+    analysed: Option<Analysed>,
 }
 
 fn known(said: &Said) -> &str {

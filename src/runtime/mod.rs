@@ -9,6 +9,7 @@ pub mod residency;
 mod run;
 mod speech;
 mod stored;
+mod together;
 mod transcription;
 pub mod weights;
 

@@ -88,6 +88,11 @@ impl<'w, 'e> Run<'w, 'e> {
         self.show(Event::Tick)
     }
 
+    /// Seconds spent in each stage since this was asked before.
+    pub(super) fn take_stages(&mut self) -> BTreeMap<Stage, f64> {
+        std::mem::take(&mut self.stages)
+    }
+
     /// Seconds spent in each stage.
     pub(super) fn into_stages(self) -> BTreeMap<Stage, f64> {
         self.stages

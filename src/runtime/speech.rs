@@ -38,20 +38,31 @@ pub(super) fn speak(
     if options.stream { speech.live_until_sound(run) } else { speech.whole(run) }
 }
 
-struct Speech<'a> {
-    models: &'a Speaking,
-    prompt: &'a [u32],
-    voice: &'a Voice,
-    options: &'a SpeechOptions,
+/// A prompt and all that turns it into sound.
+pub(super) struct Speech<'a> {
+    pub(super) models: &'a Speaking,
+    pub(super) prompt: &'a [u32],
+    pub(super) voice: &'a Voice,
+    pub(super) options: &'a SpeechOptions,
 }
 
 impl Speech<'_> {
     fn whole(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         let (generation, seed) = self.generate_until_sound(run)?;
+        self.sound(&generation, seed, run)
+    }
+
+    /// The sound of what was generated; `None` when the model said nothing.
+    pub(super) fn sound(
+        &self,
+        generation: &Generation,
+        seed: u64,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Option<Spoken>> {
         let Some(ids) = whole_groups(&generation.ids) else { return Ok(None) };
         let mixed = codes::from_ids(ids, self.models.tokenizer.audio_base())?;
         let samples = self.synthesize(&mixed, seed, run)?;
-        Ok(Some(spoken(&generation, seed, samples.len(), samples)))
+        Ok(Some(spoken(generation, seed, samples.len(), samples)))
     }
 
     /// Generates with one seed after the other while the result is cut, looped or empty and retries are left.
@@ -71,13 +82,16 @@ impl Speech<'_> {
         Err(Error::internal("no attempt was made"))
     }
 
-    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
+    /// How ids are generated.
+    pub(super) fn generation(&self) -> generate::Options {
         let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
-        let sampling = Settings { temperature, top_k, ..Settings::default() };
-        let options = generate::Options { sampling, max_length };
+        generate::Options { sampling: Settings { temperature, top_k, ..Settings::default() }, max_length }
+    }
+
+    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
         let Speaking { llm, tokenizer, prefixes, .. } = self.models;
         let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
-        generator.generate(self.prompt, &options, &mut rng(seed, Draws::Sampler), watch)
+        generator.generate(self.prompt, &self.generation(), &mut rng(seed, Draws::Sampler), watch)
     }
 
     fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
@@ -202,7 +216,7 @@ fn whole_groups(ids: &[u32]) -> Option<&[u32]> {
 }
 
 /// What is wrong with a generation, in words that follow "the speech".
-fn problem(generation: &Generation) -> Option<&'static str> {
+pub(super) fn problem(generation: &Generation) -> Option<&'static str> {
     match generation {
         Generation { ids, .. } if ids.len() < codes::GROUP => Some("is empty"),
         Generation { ended: generate::Ended::MaxLength, .. } => Some("ran into the length limit"),
@@ -229,13 +243,13 @@ fn spoken(generation: &Generation, seed: u64, made: usize, samples: Vec<f32>) ->
 
 /// Random streams of one seed, so that no stage's draws depend on another's.
 #[derive(Clone, Copy)]
-enum Draws {
+pub(super) enum Draws {
     Flow,
     Sampler,
     Vocoder,
 }
 
-fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
+pub(super) fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(draws as u64);
     rng

@@ -60,6 +60,9 @@ pub struct Args {
     /// Do share I of N, such as 2/8 [default in a Slurm job array: the share of the task]
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// Speak up to this many clones side by side: the same samples in less time, with more memory
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    together: u8,
     /// Check everything and say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -99,7 +102,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     if let Some(mut session) = session {
         contents::sweep(&todo, &journal)?;
-        Work { context, force: args.force }.run(&todo, &mut session, &mut journal)?;
+        Work { context, force: args.force, together: args.together.into() }.run(
+            &todo,
+            &mut session,
+            &mut journal,
+        )?;
     }
     Ok(())
 }

@@ -8,17 +8,23 @@ use crate::commands::printer::Printer;
 use crate::commands::progress::Batch;
 use crate::commands::{Context, hashes};
 use crate::error::{Error, Kind, Result};
+use crate::models::parts::text::parts;
 use crate::runtime::Session;
-use crate::task::Task;
+
+use crate::task::{Event, Task, TogetherTask};
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
+use std::time::Instant;
 
 /// Items that are read before they are worked on.
 const AHEAD: usize = 2;
+/// Clones are given to the engine in groups of so many times those that it speaks side by side, so that one can begin where
+/// another ends.
+const ROUNDS: usize = 4;
 /// So many failures of one kind in a row are no accidents.
 const IN_A_ROW: usize = 3;
 
@@ -27,6 +33,8 @@ pub struct Work<'a> {
     pub context: &'a Context,
     /// Whether results are replaced.
     pub force: bool,
+    /// How many clones are spoken side by side.
+    pub together: usize,
 }
 
 /// An item and what its recording gave.
@@ -34,6 +42,16 @@ struct Ready<'a> {
     item: &'a Item,
     key: Option<String>,
     task: Result<Task>,
+}
+
+impl Ready<'_> {
+    /// Whether this is a text that is spoken as a whole.
+    fn text_alone(&self) -> bool {
+        match &self.task {
+            Ok(Task::Clone(task)) => parts(&task.text, task.parts.limit).len() == 1,
+            _ => false,
+        }
+    }
 }
 
 /// How far the work is.
@@ -61,23 +79,80 @@ impl Work<'_> {
     }
 
     fn all(&self, ready: Receiver<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
-        for Ready { item, key, task } in ready {
-            let made = task.and_then(|task| self.make(item, &task, session));
-            match made.and_then(|made| self.keep(item, key.as_deref(), made, tally)) {
-                Ok(()) => {}
-                Err(error) if ends_all(error.kind) => return Err(error),
-                Err(error) => self.fail(item, key, error, tally)?,
+        let mut ready = ready.into_iter().peekable();
+        while let Some(next) = ready.next() {
+            let goes_together = |ready: &Ready<'_>| self.together > 1 && ready.text_alone();
+            if !goes_together(&next) {
+                self.one(next, session, tally)?;
+                continue;
             }
-            tally.bar.advance();
+            let mut group = vec![next];
+            while group.len() < self.together * ROUNDS
+                && let Some(next) = ready.next_if(goes_together)
+            {
+                group.push(next);
+            }
+            match group.len() {
+                1 => group.into_iter().try_for_each(|ready| self.one(ready, session, tally))?,
+                _ => self.group(group, session, tally)?,
+            }
         }
         Ok(())
     }
 
+    fn one(&self, ready: Ready<'_>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+        let Ready { item, key, task } = ready;
+        let made = task.and_then(|task| self.make(item, &task, session));
+        self.end(item, key.as_deref(), made, tally)
+    }
+
+    /// Several clones side by side; each is written as soon as it is done.
+    fn group(&self, group: Vec<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+        let started = Instant::now();
+        let (mut open, mut tasks) = (Vec::new(), Vec::new());
+        for Ready { item, key, task } in group {
+            if let Ok(Task::Clone(task)) = task {
+                make_folder(item)?;
+                tasks.push(task);
+                open.push(Some((item, key)));
+            }
+        }
+        let task = Task::Together(TogetherTask { tasks, most: self.together });
+        let printer = &self.context.printer;
+        let mut progress = printer.progress().brief();
+        let mut ended = Ok(());
+        let run = session.run(&task, &mut |event| {
+            progress.show(&event);
+            if let Event::Answered { number, answer } = event
+                && let Some((item, key)) = open.get_mut(number).and_then(Option::take)
+            {
+                progress.clear();
+                let made = answer.and_then(|reply| item.job.write(&reply, started, printer));
+                ended = self.end(item, key.as_deref(), made, tally);
+            }
+            if ended.is_err() { ControlFlow::Break(()) } else { self.context.interrupt.flow() }
+        });
+        drop(progress);
+        ended?;
+        let Err(error) = run else { return Ok(()) };
+        open.into_iter()
+            .flatten()
+            .try_for_each(|(item, key)| self.end(item, key.as_deref(), Err(error.clone()), tally))
+    }
+
+    /// Keeps what was made of an item, or why it failed; an error ends the batch.
+    fn end(&self, item: &Item, key: Option<&str>, made: Result<Made>, tally: &mut Tally<'_>) -> Result<()> {
+        match made.and_then(|made| self.keep(item, key, made, tally)) {
+            Ok(()) => {}
+            Err(error) if ends_all(error.kind) => return Err(error),
+            Err(error) => self.fail(item, key, error, tally)?,
+        }
+        tally.bar.advance();
+        Ok(())
+    }
+
     fn make(&self, item: &Item, task: &Task, session: &mut Session) -> Result<Made> {
-        let folder = folder_of(item.job.place()?);
-        let fail =
-            |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
-        fs::create_dir_all(folder).map_err(fail)?;
+        make_folder(item)?;
         // A signal that came while the recording was read or written must not cost another item.
         interrupted(self.context.interrupt.flow())?;
         item.job.make(task, session, self.context)
@@ -100,11 +175,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn fail(&self, item: &Item, key: Option<String>, error: Error, tally: &mut Tally<'_>) -> Result<()> {
+    fn fail(&self, item: &Item, key: Option<&str>, error: Error, tally: &mut Tally<'_>) -> Result<()> {
         let printer = &self.context.printer;
         tally.failed += 1;
         tally.in_a_row += 1;
-        let record = Record { error: Some(error.clone()), ..record(item, key.as_deref(), Status::Failed) };
+        let record = Record { error: Some(error.clone()), ..record(item, key, Status::Failed) };
         tally.journal.append(&record)?;
         if printer.is_json() {
             printer.result(&record, "");
@@ -178,6 +253,13 @@ fn ends_all(kind: Kind) -> bool {
 
 fn interrupted(flow: ControlFlow<()>) -> Result<()> {
     if flow.is_break() { Err(Error::interrupted()) } else { Ok(()) }
+}
+
+/// Makes the folder of the result.
+fn make_folder(item: &Item) -> Result<()> {
+    let folder = folder_of(item.job.place()?);
+    let fail = |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
+    fs::create_dir_all(folder).map_err(fail)
 }
 
 fn folder_of(path: &Path) -> &Path {
