@@ -397,3 +397,27 @@ fn ten_thousand_lines_are_checked_in_little_memory() {
     assert!(ran.stderr.contains("10000 items, 0 done; to do: 10000 clone"), "{}", ran.transcript());
     assert!(peak < 150_000_000, "{peak} bytes for 10,000 lines");
 }
+
+#[test]
+fn clones_that_are_spoken_together_sound_as_alone() {
+    let home = Home::new();
+    home.voice("voice.wav", 2.0);
+    home.voice("other.wav", 1.5);
+    let mut lines: Vec<Value> = (0..7).map(clone).collect();
+    lines[2]["voice"] = json!("other.wav");
+    lines[3]["temperature"] = json!(1.5);
+    lines[4]["max_length"] = json!(20);
+    lines[5]["retries"] = json!(1);
+    write(&home, "a.jsonl", &lines);
+    for (folder, together) in [("one", "1"), ("four", "4")] {
+        let ran = batch(&home, &["a.jsonl", "--out-dir", folder, "--together", together, "-q"]);
+        assert_eq!(ran.code, 10, "{}", ran.transcript());
+    }
+    for number in 1..=7 {
+        let read = |folder: &str| fs::read(home.path(folder).join(format!("{number:05}.wav"))).ok();
+        assert!(read("one") == read("four"), "item {number}");
+        assert_eq!(read("one").is_none(), number == 5, "item {number} has no room for an answer");
+    }
+    let failed: Vec<Value> = records(&home.path("four/results.jsonl"));
+    assert_eq!(done(&failed).len(), 6);
+}

@@ -138,7 +138,7 @@ impl Files {
     /// Checks one item; `force` lets its result be replaced.
     pub fn check(&mut self, item: &Item, force: bool, problems: &mut Problems<'_>) -> Result<()> {
         if let Source::File(recording) = item.job.source() {
-            let open = || Blocks::open(recording).err();
+            let open = || readable(recording).err();
             let error = self.recordings.entry(recording.to_path_buf()).or_insert_with(open);
             // The hint about other formats would stand in every line.
             error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
@@ -154,6 +154,14 @@ impl Files {
         error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
         Ok(())
     }
+}
+
+/// A batch reads a recording more than once, now and perhaps in the next process.
+fn readable(recording: &Path) -> Result<()> {
+    if recording.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        return Err(Error::input(format!("`{}` is no file but a pipe or device", recording.display())));
+    }
+    Blocks::open(recording).map(drop)
 }
 
 /// The folder of `place`, or the one in which it can be made.
