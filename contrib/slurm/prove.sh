@@ -84,13 +84,19 @@ done >jobs.jsonl
 read -r _ array < <(grep array submitted)
 read -r _ merge < <(grep merge submitted)
 state() { scontrol show job "$1" --oneliner | grep -o 'JobState=[A-Z_]*' | cut -d= -f2; }
+# Slurm lets what was queued again wait for two minutes; here it need not.
+again() {
+    scontrol requeue "$1"
+    until_true 60 sh -c "scontrol show job $1 --oneliner | grep -q JobState=PENDING"
+    scontrol update jobid="$1" starttime=now
+}
 lines() { cat "$@" 2>/dev/null | wc -l; }
 
 # Two tasks die in the middle of their shares and are queued again: one is stopped by Slurm as for another job of higher
 # priority, one loses its process without any warning, as when a node breaks down.
 until_true 120 sh -c "test \$(cat out/results-2-of-$tasks.jsonl 2>/dev/null | wc -l) -ge 3"
 stopped=$(lines "out/results-2-of-$tasks.jsonl")
-scontrol requeue "${array}_1"
+again "${array}_1"
 echo "task 2 of $tasks was stopped after $stopped of its items and queued again"
 until_true 120 sh -c "test \$(cat out/results-3-of-$tasks.jsonl 2>/dev/null | wc -l) -ge 3"
 job=$(scontrol show job "${array}_2" --oneliner | grep -o '^JobId=[0-9]*' | cut -d= -f2)
@@ -98,7 +104,7 @@ pid=$(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1; exit }')
 kill -KILL "$pid"
 killed=$(lines "out/results-3-of-$tasks.jsonl")
 until_true 60 sh -c "scontrol show job $job --oneliner | grep -Eq 'JobState=(FAILED|NODE_FAIL|CANCELLED)'"
-scontrol requeue "${array}_2"
+again "${array}_2"
 echo "task 3 of $tasks was killed after $killed of its items and queued again"
 until_true 400 sh -c "scontrol show job $merge --oneliner | grep -Eq 'JobState=(COMPLETED|FAILED|CANCELLED)'"
 squeue --states=all --format="%.12i %.16j %.10T %.6r" || true

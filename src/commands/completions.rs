@@ -31,9 +31,9 @@ pub fn script(shell: Shell) -> String {
     }
 }
 
-/// Adds the names where `--voice` completes files, and where `voices remove` completes its arguments.
+/// Adds the names to the files after `--voice`, and to the words that `voices remove` completes.
 fn bash(script: &str) -> String {
-    let names = "COMPREPLY+=($(compgen -W \"$(\"$1\" voices list --names 2>/dev/null)\" -- \"${cur}\"))";
+    let list = "$(\"$1\" voices list --names 2>/dev/null)";
     let mut hooked = String::new();
     let (mut in_voice, mut in_remove) = (false, false);
     for line in script.lines() {
@@ -41,21 +41,18 @@ fn bash(script: &str) -> String {
             "--voice)" => in_voice = true,
             "stepaudio__subcmd__voices__subcmd__remove)" => in_remove = true,
             "return 0" if in_voice => {
-                hooked += &format!("                    {names}\n");
+                hooked +=
+                    &format!("                    COMPREPLY+=($(compgen -W \"{list}\" -- \"${{cur}}\"))\n");
                 in_voice = false;
-            }
-            // The last of the function's branch: neither a flag nor the value of one.
-            ";;" if in_remove && line.starts_with("            ;;") => in_remove = false,
-            "COMPREPLY=( $(compgen -W \"${opts}\" -- \"${cur}\") )"
-                if in_remove && line.starts_with("            C") =>
-            {
-                hooked += &format!("{line}\n            {names}\n");
-                continue;
             }
             _ => {}
         }
         hooked += line;
         hooked.push('\n');
+        if in_remove && line.trim().starts_with("opts=") {
+            hooked += &format!("            opts=\"${{opts}} {list}\"\n");
+            in_remove = false;
+        }
     }
     hooked
 }

@@ -23,7 +23,7 @@ fn write(home: &Home, name: &str, lines: &[Value]) {
 /// A short clone, cut after a second so that it is quick.
 fn clone(number: usize) -> Value {
     json!({"task": "clone", "text": "New words.", "voice": "voice.wav", "voice_text": "What it says.", "seed": number,
-        "max_length": 120})
+        "max_length": 260})
 }
 
 /// The records in a file of results.
@@ -152,7 +152,7 @@ fn tables_say_the_same_as_lines() {
     write(&home, "a.jsonl", &[clone(0)]);
     fs::write(
         home.path("a.csv"),
-        "task,text,voice,voice_text,seed,max_length,denoise,id\nclone,New words.,voice.wav,What it says.,0,120,,x\n",
+        "task,text,voice,voice_text,seed,max_length,denoise,id\nclone,New words.,voice.wav,What it says.,0,260,,x\n",
     )
     .unwrap();
     batch(&home, &["a.jsonl", "--out-dir", "a"]).succeeded();
@@ -316,7 +316,7 @@ fn nothing_is_lost_and_nothing_done_twice_when_the_process_is_killed() {
     home.voice("voice.wav", 1.0);
     let line = |number: usize| match number % 5 {
         0 => {
-            json!({"task": "edit", "input": "voice.wav", "vad": true, "seed": number, "id": number, "max_length": 100})
+            json!({"task": "edit", "input": "voice.wav", "vad": true, "seed": number, "id": number, "max_length": 520})
         }
         1 => clone(number),
         _ => {

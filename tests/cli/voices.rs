@@ -14,7 +14,7 @@ fn add(home: &Home, name: &str, more: &[&str]) -> Ran {
 
 fn say(home: &Home, voice: &str, more: &[&str]) -> Ran {
     home.run(
-        &[&["clone", "New words.", "--voice", voice, "--dtype", "f32", "--max-length", "200"], more].concat(),
+        &[&["clone", "New words.", "--voice", voice, "--dtype", "f32", "--max-length", "260"], more].concat(),
     )
 }
 
@@ -102,7 +102,7 @@ fn a_batch_takes_stored_voices() {
     let home = with_voice();
     let line = |id: usize| {
         format!(
-            "{{\"task\":\"clone\",\"text\":\"New words.\",\"voice\":\"anna\",\"id\":{id},\"max_length\":200}}\n"
+            "{{\"task\":\"clone\",\"text\":\"New words.\",\"voice\":\"anna\",\"id\":{id},\"max_length\":260}}\n"
         )
     };
     fs::write(home.path("a.jsonl"), (0..2).map(line).collect::<String>()).unwrap();
@@ -195,17 +195,19 @@ fn shells_complete_the_names_of_voices() {
             ["anna", "annabel"]
         );
     }
+    // A terminal of its own; the first tab completes what the names have in common, the second lists them.
     let zsh = |line: &str| {
         format!(
-            "zmodload zsh/zpty; zpty z zsh -f -i; \
-             zpty -w z 'PROMPT=; autoload -U compinit; compinit -u -d ./zcompdump; source {}; \
-             zstyle \":completion:*\" list-colors \"\"; bindkey \"^I\" complete-word; LISTMAX=0; echo ready'; \
-             zpty -r -m z got '*ready*ready*'; zpty -w -n z '{line}'$'\\t'; \
-             zpty -r -m z got '*annabel*'; print -r -- $got; zpty -d z",
+            "zmodload zsh/zpty && zpty z 'zsh -f -i' && \
+             zpty -w z \"PS1='> '; autoload -Uz compinit; compinit -u -d ./zcompdump; source {}; print re''ady\" && \
+             zpty -r -m z got '*ready*' && zpty -w -n z $'{line}\\t\\t' && zpty -r -m z got '*annabel*' && \
+             print listed; zpty -d z",
             script("_stepaudio")
         )
     };
-    if let Some(told) = in_shell(&home, "zsh", &zsh("stepaudio clone Hi --voice ann")) {
-        assert!(told.contains("annabel"), "{told}");
+    for line in ["stepaudio clone Hi --voice ann", "stepaudio voices remove ann"] {
+        if let Some(told) = in_shell(&home, "zsh", &zsh(line)) {
+            assert!(told.contains("listed"), "{told}");
+        }
     }
 }
