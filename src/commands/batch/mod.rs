@@ -25,21 +25,24 @@ use work::Work;
 
 /// Do the jobs that a manifest lists: clone, edit and transcribe
 ///
-/// The manifest is a file of JSON lines (.jsonl) or a table with a line of names (.csv). Each line is one job. Its fields
-/// are the flags of the command that `task` names, without dashes before and with - or _ within:
+/// The manifest is a file of JSON lines (.jsonl) or a table with a line of names (.csv). Each line
+/// is one job. Its fields are the flags of the command that `task` names, with - or _ within:
 ///
-///     {"task": "clone", "text": "New words", "voice": "ref.wav", "voice_text": "What ref says", "output": "1.wav"}
-///     {"task": "edit", "input": "in.wav", "denoise": true, "emotion": "happy", "text": "What it says", "seed": 7}
-///     {"task": "edit", "input": "in.wav", "edits": ["denoise", {"speed": "faster"}, "vad"], "output": "a/3.flac"}
-///     {"task": "transcribe", "input": "talk.mp3", "format": "srt", "id": "talk"}
+///   {"task": "clone", "text": "New words", "voice": "anna", "output": "new.wav", "seed": 7}
+///   {"task": "clone", "text": "New words", "voice": "ref.wav", "voice_text": "What ref says"}
+///   {"task": "edit", "input": "in.wav", "denoise": true, "emotion": "happy", "text": "It says"}
+///   {"task": "edit", "input": "in.wav", "edits": ["denoise", {"speed": "faster"}, "vad"]}
+///   {"task": "transcribe", "input": "talk.mp3", "format": "srt", "id": "talk"}
 ///
-/// Beside them a line may have `seed`, and an `id`, which the results repeat. Paths start at the manifest, those of
-/// results at `--out-dir`. With `--out-dir` a line needs no `output`: its result is named after the `id`, the recording or
-/// the number of the line. Edits are done in the order of their fields. Empty cells of a table are not given.
+/// A line may also have a `seed`, and an `id`, which the results repeat. Paths start at the manifest,
+/// those of results at `--out-dir`. With `--out-dir` a line needs no `output`: its result is named
+/// after the id, the recording or the number of the line. Edits are done in the order of their
+/// fields. Empty cells of a table are not given.
 ///
-/// The whole manifest is checked before anything is loaded. What became of each item is kept in results.jsonl beside the
-/// results; an item that fails does not stop the others. `--resume` does what is not done: it knows results by the
-/// contents of their recordings, their settings and themselves, not by names.
+/// The whole manifest is checked before anything is loaded. What became of each item is kept in
+/// results.jsonl beside the results; an item that fails does not stop the others. `--resume` does
+/// what is not done: it knows results by the contents of their recordings, their settings and
+/// themselves, not by names.
 ///
 /// For example: stepaudio batch jobs.jsonl --out-dir out/ --resume
 #[derive(Debug, clap::Args)]
