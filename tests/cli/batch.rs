@@ -229,8 +229,10 @@ fn errors_read_well() {
         let ran = batch(&home, &args);
         assert_eq!(ran.code, code, "{name}: {}", ran.transcript());
         insta::assert_snapshot!(name, ran.transcript());
-        fs::remove_file(home.path("results.jsonl")).ok();
     }
+    // The merge wrote a file of results that are none.
+    assert_eq!(fs::read(home.path("results.jsonl")).unwrap(), b"");
+    fs::remove_file(home.path("results.jsonl")).unwrap();
     assert_eq!(home.files(), before);
     assert_eq!(fs::read(home.path("there.wav")).unwrap(), b"precious");
 }

@@ -80,9 +80,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let beside = args.manifest.parent().unwrap_or(Path::new(""));
     let outputs = args.out_dir.as_deref().unwrap_or(beside);
     let places = Places { inputs: beside, outputs, names: args.out_dir.is_some() };
+    let folder = if outputs.as_os_str().is_empty() { Path::new(".") } else { outputs };
     let items = plan::read(&args.manifest, places, context)?;
     if args.merge {
-        merge(&items, outputs, context)?;
+        merge(&items, folder, context)?;
         return Ok(());
     }
     let all = items.len();
@@ -90,26 +91,23 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if !shard.is_whole() {
         context.printer.note(&format!("share {shard}: {} of {all} items", mine.len()));
     }
-    let folder = if outputs.as_os_str().is_empty() { Path::new(".") } else { outputs };
-    let journal = args.journal(folder, shard)?;
+    let former = args.former_journal(folder, shard)?;
     let (todo, done) = args.left(&mine, folder, context)?;
     args.check_files(&todo)?;
     let session = if todo.is_empty() { None } else { Some(open_session(&todo, context)?) };
-    let Some(mut journal) = journal else {
+    if args.dry_run {
         tell_plan(&mine, &done, context);
         return Ok(());
-    };
-    recover(&done, &mut journal)?;
+    }
+    let mut journal = args.begin(former, folder, shard)?;
+    done.iter().filter_map(|done| done.record.as_ref()).try_for_each(|record| journal.append(record))?;
     if !done.is_empty() {
         context.printer.note(&format!("{} of {} items are done already", done.len(), mine.len()));
     }
     if let Some(mut session) = session {
         contents::sweep(&todo, &journal)?;
-        Work { context, force: args.force, together: args.together.into() }.run(
-            &todo,
-            &mut session,
-            &mut journal,
-        )?;
+        let work = Work { context, force: args.force, together: args.together.into() };
+        work.run(&todo, &mut session, &mut journal)?;
     }
     Ok(())
 }
@@ -130,20 +128,32 @@ impl Args {
         }
     }
 
-    /// The file of results, for this process alone; `None` when nothing is to be done.
-    fn journal(&self, folder: &Path, shard: Shard) -> Result<Option<Journal>> {
-        if self.dry_run {
+    /// The file of results if it is there, held by this process alone so that nobody does the same items meanwhile.
+    fn former_journal(&self, folder: &Path, shard: Shard) -> Result<Option<Journal>> {
+        let path = Journal::place(folder, shard);
+        if self.dry_run || !path.exists() {
             return Ok(None);
         }
-        let path = Journal::place(folder, shard);
-        if path.exists() && !self.resume && !self.force {
+        if !self.resume && !self.force {
             return Err(Error::usage(format!("`{}` exists already", path.display()))
                 .hint("give `--resume` to go on with that batch, or `--force` to begin anew"));
         }
+        Journal::open(&path).map(Some)
+    }
+
+    /// The file of results, made or emptied only now that nothing is wrong with the batch.
+    fn begin(&self, former: Option<Journal>, folder: &Path, shard: Shard) -> Result<Journal> {
         let fail =
             |error| Error::input(format!("cannot make the folder `{}`", folder.display())).cause(error);
         fs::create_dir_all(folder).map_err(fail)?;
-        Journal::open(&path, !self.resume).map(Some)
+        let mut journal = match former {
+            Some(journal) => journal,
+            None => Journal::open(&Journal::place(folder, shard))?,
+        };
+        if !self.resume {
+            journal.forget()?;
+        }
+        Ok(journal)
     }
 
     /// What is still to be done, and with `--resume` what is not.
@@ -216,11 +226,6 @@ impl Known<'_> {
     }
 }
 
-/// Records what a crash left announced.
-fn recover(done: &[Done<'_>], journal: &mut Journal) -> Result<()> {
-    done.iter().filter_map(|done| done.record.as_ref()).try_for_each(|record| journal.append(record))
-}
-
 /// What `--dry-run --json` prints of an item.
 #[derive(Serialize)]
 struct Planned<'a> {
@@ -255,41 +260,30 @@ fn tell_plan(items: &[Item], done: &[Done<'_>], context: &Context) {
 }
 
 /// Writes `results.jsonl` from the files of all shards.
-fn merge(items: &[Item], outputs: &Path, context: &Context) -> Result<()> {
-    let folder = if outputs.as_os_str().is_empty() { Path::new(".") } else { outputs };
+fn merge(items: &[Item], folder: &Path, context: &Context) -> Result<()> {
+    let place = Journal::place(folder, Shard::WHOLE);
+    // Whoever writes this file would go on in the former one.
+    let _held = Journal::open(&place)?;
     let past = Past::read(folder)?;
     let mut contents = Contents::new(&context.settings);
-    let mut records = Vec::new();
-    let (mut failed, mut missing) = (0, 0);
+    let (mut records, mut failed) = (Vec::new(), 0);
     for item in items {
         if context.interrupt.flow().is_break() {
             return Err(Error::interrupted());
         }
-        let record = contents.former(item, &past).map(|former| &former.record);
-        let record = record.or_else(|| past.failed(&item.output));
-        match record.map(|record| record.status) {
-            None => missing += 1,
-            Some(Status::Failed) => failed += 1,
-            Some(Status::Done) => {}
-        }
-        records.extend(record.map(|record| Record {
-            line: item.line,
-            id: item.id.clone(),
-            ..record.clone()
-        }));
+        let done = contents.former(item, &past).map(|former| &former.record);
+        let Some(record) = done.or_else(|| past.failed(&item.output)) else { continue };
+        failed += usize::from(record.status == Status::Failed);
+        records.push(Record { line: item.line, id: item.id.clone(), ..record.clone() });
     }
-    let place = Journal::place(folder, Shard::WHOLE);
     results::write_merged(&place, &records)?;
-    context.printer.note(&format!(
-        "{} results of {} items in {}",
-        records.len(),
-        items.len(),
-        place.display()
-    ));
+    let (all, found, place) = (items.len(), records.len(), place.display());
+    context.printer.note(&format!("{found} results of {all} items in {place}"));
+    let missing = all - found;
     if failed + missing == 0 {
         return Ok(());
     }
-    let message = format!("{} of {} items have no result", failed + missing, items.len());
+    let message = format!("{} of {all} items have no result", failed + missing);
     let error =
         Error::new(Kind::Partial, message).cause(format!("{failed} failed, {missing} were not tried"));
     Err(error.hint("run the batch with `--resume`, then merge again"))

@@ -7,7 +7,7 @@ use crate::audio::decode::Blocks;
 use crate::commands::Context;
 use crate::commands::job::{Job, Source};
 use crate::commands::output::{check_folder_of, check_free};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
@@ -146,7 +146,7 @@ impl Files {
         let place = item.job.place()?;
         if let Err(error) = check_free(place, force) {
             let hint = "`--resume` goes on with a batch, `--force` replaces results";
-            problems.add(item.line, &if error.kind == Kind::Usage { error.hint(hint) } else { error });
+            problems.add(item.line, &if place.is_dir() { error } else { error.hint(hint) });
         }
         let folder = nearest_folder(place);
         let usable = || check_folder_of(&folder.join("result")).err();

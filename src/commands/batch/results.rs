@@ -69,8 +69,8 @@ impl Journal {
         folder.join(name)
     }
 
-    /// Opens the file for this process alone, made when it is not there, emptied when `anew`; a torn last line goes.
-    pub fn open(path: &Path, anew: bool) -> Result<Self> {
+    /// Opens the file for this process alone, made when it is not there; a torn last line goes.
+    pub fn open(path: &Path) -> Result<Self> {
         let fail = |error: io::Error| cannot(path, "open").cause(error);
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
         let mut file = options.open(path).map_err(fail)?;
@@ -82,13 +82,17 @@ impl Journal {
             // Some network file systems have no locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        if anew {
-            file.set_len(0).map_err(fail)?;
-            fs::remove_file(announced(path)).or_else(missing_is_fine).map_err(fail)?;
-        }
         let length = whole_lines(&mut file).map_err(fail)?;
         file.set_len(length).map_err(fail)?;
         Ok(Self { path: path.to_path_buf(), file, length })
+    }
+
+    /// Begins anew: what was recorded and announced is gone.
+    pub fn forget(&mut self) -> Result<()> {
+        let fail = |error: io::Error| cannot(&self.path, "empty").cause(error);
+        self.file.set_len(0).map_err(fail)?;
+        self.length = 0;
+        fs::remove_file(self.announcement()).or_else(missing_is_fine).map_err(fail)
     }
 
     /// Where results are announced.
@@ -301,12 +305,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = Journal::place(folder.path(), "2/3".parse().unwrap());
         assert!(path.ends_with("results-2-of-3.jsonl"));
-        let mut journal = Journal::open(&path, false).unwrap();
+        let mut journal = Journal::open(&path).unwrap();
         journal.append(&record(1, "a", Status::Failed)).unwrap();
         journal.append(&record(1, "a", Status::Done)).unwrap();
         journal.append(&record(2, "b", Status::Failed)).unwrap();
         journal.announce(&record(3, "c", Status::Done)).unwrap();
-        assert_eq!(Journal::open(&path, false).err().unwrap().kind, Kind::Busy, "one process at a time");
+        assert_eq!(Journal::open(&path).err().unwrap().kind, Kind::Busy, "one process at a time");
         drop(journal);
         let past = Past::read(folder.path()).unwrap();
         assert!(past.done("a", "1.wav").unwrap().recorded);
@@ -314,7 +318,7 @@ mod tests {
         assert!(past.done("a", "2.wav").is_none() && past.done("b", "2.wav").is_none());
         assert_eq!(past.failed("2.wav").unwrap(), &record(2, "b", Status::Failed));
         assert!(past.knows("1.wav") && !past.knows("2.wav") && past.damaged == 0);
-        drop(Journal::open(&path, true).unwrap());
+        Journal::open(&path).unwrap().forget().unwrap();
         assert!(!Past::read(folder.path()).unwrap().knows("3.wav"), "beginning anew forgets all");
     }
 
@@ -349,14 +353,14 @@ mod tests {
         fn wherever_a_line_is_torn_all_before_stay(count in 1usize..5, cut in 0usize..3000) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("results.jsonl");
-            let mut journal = Journal::open(&path, false).unwrap();
+            let mut journal = Journal::open(&path).unwrap();
             (0..count).for_each(|line| journal.append(&record(line, "k", Status::Done)).unwrap());
             drop(journal);
             let bytes = fs::read(&path).unwrap();
             let cut = cut.min(bytes.len());
             fs::write(&path, &bytes[..cut]).unwrap();
             let whole = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
-            let mut journal = Journal::open(&path, false).unwrap();
+            let mut journal = Journal::open(&path).unwrap();
             journal.append(&record(99, "k", Status::Done)).unwrap();
             let found: Vec<usize> = lines(&path).iter().map(|record| record.line).collect();
             prop_assert_eq!(found, (0..whole).chain([99]).collect::<Vec<_>>());

@@ -25,8 +25,10 @@ const AHEAD: usize = 2;
 /// Clones are given to the engine in groups of so many times those that it speaks side by side, so that one can begin where
 /// another ends.
 const ROUNDS: usize = 4;
-/// So many failures of one kind in a row are no accidents.
+/// So many defects in a row are no accidents.
 const IN_A_ROW: usize = 3;
+/// What helps when a batch ends early.
+const REST: &str = "the same command with `--resume` does the rest";
 
 /// How items are done.
 pub struct Work<'a> {
@@ -61,7 +63,7 @@ struct Tally<'a> {
     all: usize,
     done: usize,
     failed: usize,
-    /// Failures without a success between them.
+    /// Defects of the device or the program without another end between them.
     in_a_row: usize,
 }
 
@@ -135,9 +137,9 @@ impl Work<'_> {
         drop(progress);
         ended?;
         let Err(error) = run else { return Ok(()) };
-        open.into_iter()
-            .flatten()
-            .try_for_each(|(item, key)| self.end(item, key.as_deref(), Err(error.clone()), tally))
+        // What ended them all is told of each that is not answered.
+        let mut unanswered = open.into_iter().flatten();
+        unanswered.try_for_each(|(item, key)| self.end(item, key.as_deref(), Err(error.clone()), tally))
     }
 
     /// Keeps what was made of an item, or why it failed; an error ends the batch.
@@ -177,20 +179,19 @@ impl Work<'_> {
 
     fn fail(&self, item: &Item, key: Option<&str>, error: Error, tally: &mut Tally<'_>) -> Result<()> {
         let printer = &self.context.printer;
+        let defect = matches!(error.kind, Kind::Device | Kind::Internal);
         tally.failed += 1;
-        tally.in_a_row += 1;
+        tally.in_a_row = if defect { tally.in_a_row + 1 } else { 0 };
         let record = Record { error: Some(error.clone()), ..record(item, key, Status::Failed) };
         tally.journal.append(&record)?;
         if printer.is_json() {
             printer.result(&record, "");
         }
-        let (kind, counted) = (error.kind, tally.counted());
-        printer.error(&error.clone().context(format!("{counted} {} failed", item.name())));
-        let defect = matches!(kind, Kind::Device | Kind::Internal);
-        if defect && tally.in_a_row >= IN_A_ROW {
-            return Err(Error::new(kind, format!("{IN_A_ROW} items in a row failed")).cause(error));
+        printer.error(&error.clone().context(format!("{} {} failed", tally.counted(), item.name())));
+        if tally.in_a_row < IN_A_ROW {
+            return Ok(());
         }
-        Ok(())
+        Err(error.context(format!("{IN_A_ROW} items in a row failed")))
     }
 }
 
@@ -205,20 +206,15 @@ impl Tally<'_> {
         drop(bar);
         let rest = all - done - failed;
         match ended {
+            Err(error) if error.kind == Kind::Interrupted => {
+                let message = format!("interrupted; {done} of {all} items are done");
+                Err(Error { message, ..error }.hint(REST))
+            }
             Err(error) => {
-                let message = match error.kind {
-                    Kind::Interrupted => format!("interrupted; {done} of {all} items are done"),
-                    _ => format!("the batch ended early; {done} of {all} items are done"),
-                };
-                let hint = "the same command with `--resume` does the rest";
-                let reason = (error.kind != Kind::Interrupted).then_some(&error);
-                let told = Error::new(error.kind, message);
-                let told = reason.map_or(told.clone(), |reason| {
-                    let told = told.cause(&reason.message);
-                    reason.causes.iter().fold(told, Error::cause)
-                });
-                let own = error.hint.filter(|_| error.kind != Kind::Interrupted);
-                Err(told.hint(own.map_or(hint.to_string(), |own| format!("{own}; then {hint}"))))
+                let hint = error.hint.clone().map_or(REST.to_string(), |own| format!("{own}; then {REST}"));
+                Err(error
+                    .context(format!("the batch ended early; {done} of {all} items are done"))
+                    .hint(hint))
             }
             Ok(()) if failed > 0 => Err(Error::new(Kind::Partial, format!("{failed} of {all} items failed"))
                 .hint("the messages above say why; the others are done. `--resume` tries again")),
