@@ -1,92 +1,332 @@
-//! Decoding and prefill of the language model at the published width with few layers and random weights.
+//! The language model at the published width with random weights, beside the machine's limits and candle's own kernels.
 //!
-//! `cargo bench --bench llm`; the bytes are those of the layers' weights, so that the rate compares with the memory's.
+//! `cargo bench --bench llm [-- SECTION..]` with the sections `floor`, `candle`, `decode`, `context`, `batch` and
+//! `prefill`; each prints rows of a table. Rates are of the bytes, or operations, of the layers' weights.
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use divan::Bencher;
-use divan::counter::{BytesCount, ItemsCount};
-use std::collections::HashMap;
+#![allow(clippy::print_stdout)] // The table is what it is for.
+
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
+use candle_core::{DType, Device, Module, Tensor};
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use stepaudio::error::Result;
+use stepaudio::models::llm::cache::Cache;
 use stepaudio::models::llm::config::Config;
-use stepaudio::models::llm::model::{Model, requests};
-use stepaudio::models::nn::linear::WeightKind;
-use stepaudio::models::nn::source::Checkpoint;
+use stepaudio::models::llm::model::{Model, Workspace};
+use stepaudio::models::nn::dense::HalfRows;
+use stepaudio::models::nn::linear::{Linear, WeightKind};
+use stepaudio::models::nn::source::{Request, Source, Table};
+use stepaudio::models::nn::tiles::{Blocks, Tiles};
 
 const KINDS: [WeightKind; 5] =
-    [WeightKind::F32, WeightKind::F16, WeightKind::Bf16, WeightKind::Q8, WeightKind::Q4];
+    [WeightKind::Q8, WeightKind::Q4, WeightKind::F16, WeightKind::Bf16, WeightKind::F32];
+/// Ids that may follow: the audio codes and the end of the turn.
+const ANSWERS: u32 = 5121;
+/// Weights of a measured model: far more than any cache holds.
+const BYTES: f64 = 1.6e9;
+const REPETITIONS: usize = 7;
 
 fn main() {
-    divan::main();
-}
-
-fn config() -> Config {
-    Config { num_hidden_layers: 2, vocab_size: 512, ..Config::default() }
-}
-
-/// A model of `kind` with random weights, and the bytes of its layers.
-fn model(kind: WeightKind) -> (Model, usize) {
-    let (config, device) = (config(), Device::Cpu);
-    let mut weights = HashMap::new();
-    let mut elements = 0;
-    for request in requests(&config, |_| true) {
-        let rows = |name: &str| match name {
-            name if name.contains("q_proj") => config.hidden_size,
-            name if name.contains("k_proj") || name.contains("v_proj") => {
-                config.groups() * config.head_size()
-            }
-            name if name.contains("gate_proj") || name.contains("up_proj") => config.intermediate_size,
-            _ => request.dims[0],
-        };
-        for name in &request.parts {
-            let mut dims = request.dims.clone();
-            dims[0] = rows(name);
-            if name.contains("_proj") {
-                elements += dims.iter().product::<usize>();
-            }
-            let weight = Tensor::rand(-0.03f32, 0.03, dims, &device).expect("a random tensor");
-            weights.insert(name.clone(), weight.to_dtype(DType::BF16).expect("a conversion"));
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
+    println!("{} threads", rayon::current_num_threads());
+    let floor = read_rate();
+    let all: [(&str, fn(f64)); 5] = [
+        ("candle", candle),
+        ("decode", decode),
+        ("context", context),
+        ("batch", batch),
+        ("prefill", prefill),
+    ];
+    for (name, section) in all {
+        if wanted(name) {
+            println!("\n## {name}");
+            section(floor);
         }
     }
-    let vb = VarBuilder::from_tensors(weights, kind.stored(), &device);
-    let model = Model::new(&config, &Checkpoint::new(vb, kind, &device)).expect("a model");
-    model.prepare().expect("prepared weights");
-    let bits = match kind {
+}
+
+/// The shortest of some runs, after one that does not count.
+fn best(mut work: impl FnMut()) -> f64 {
+    work();
+    let one = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..REPETITIONS).map(one).min().unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
+/// Bytes a second that all threads together read from memory, and operations a second of candle's f32 products.
+fn read_rate() -> f64 {
+    let buffers: Vec<Vec<u64>> = vec![vec![1; 64 << 20]; rayon::current_num_threads()];
+    let sum = |buffer: &Vec<u64>| {
+        let mut sums = [0u64; 64];
+        for chunk in buffer.as_chunks::<64>().0 {
+            sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
+        }
+        black_box(sums);
+    };
+    let seconds = best(|| {
+        std::thread::scope(|scope| {
+            for buffer in &buffers {
+                scope.spawn(|| sum(buffer));
+            }
+        });
+    });
+    let rate = (buffers.len() * buffers[0].len() * 8) as f64 / seconds;
+    println!("memory read: {:.1} GB/s", rate / 1e9);
+    drop(buffers);
+    let (x, w) = (normal((512, 3072)), normal((3072, 3072)));
+    let seconds = best(|| drop(x.matmul(&w.t().expect("a transpose")).expect("a product")));
+    println!(
+        "f32 products of candle, 512 x 3072 x 3072: {:.0} GFLOP/s",
+        2.0 * 512.0 * 3072.0 * 3072.0 / seconds / 1e9
+    );
+    rate
+}
+
+fn normal(shape: (usize, usize)) -> Tensor {
+    Tensor::randn(0f32, 0.02, shape, &Device::Cpu).expect("random numbers")
+}
+
+/// Random weights of one kind; the rows of a matrix repeat, since only their number matters.
+struct Random {
+    kind: WeightKind,
+    device: Device,
+}
+
+const ROWS: usize = 64;
+
+/// Bytes `part`, repeated to `length`.
+fn repeated(part: &[u8], length: usize) -> Vec<u8> {
+    part.iter().copied().cycle().take(length).collect()
+}
+
+impl Source for Random {
+    fn contains(&self, _: &str) -> bool {
+        true
+    }
+
+    fn kind(&self) -> WeightKind {
+        self.kind
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn linear(&self, request: &Request) -> Result<Linear> {
+        let (outputs, inputs) = (request.dims[0], request.dims[1]);
+        let rows = normal((ROWS, inputs));
+        let kind = request.role.kind(self.kind);
+        if let Some(blocks) = kind.blocks(inputs).and_then(Blocks::of) {
+            let rows = QTensor::quantize(&rows, blocks.ggml())?;
+            let tiles = blocks.arrange(&rows.data()?, inputs);
+            let bytes = repeated(&tiles, blocks.bytes(outputs, inputs).unwrap_or_default());
+            return Ok(Linear::tiles(Tiles::new(bytes.into(), blocks, outputs, inputs)?));
+        }
+        if kind == WeightKind::F32 {
+            let copies: Vec<&Tensor> = std::iter::repeat_n(&rows, outputs.div_ceil(ROWS)).collect();
+            return Ok(Linear::dense(&Tensor::cat(&copies, 0)?.narrow(0, 0, outputs)?)?);
+        }
+        let dtype = kind.stored();
+        let bits: Vec<u8> = rows
+            .flatten_all()?
+            .to_vec1::<f32>()?
+            .into_iter()
+            .flat_map(|value| match dtype {
+                DType::BF16 => half::bf16::from_f32(value).to_le_bytes(),
+                _ => half::f16::from_f32(value).to_le_bytes(),
+            })
+            .collect();
+        let bytes = repeated(&bits, 2 * outputs * inputs);
+        Ok(Linear::half(HalfRows::new(bytes.into(), dtype, outputs, inputs)?))
+    }
+
+    fn table(&self, request: &Request) -> Result<Table> {
+        Ok(Table::new(normal((request.dims[0], request.dims[1])).to_dtype(DType::BF16)?)?)
+    }
+
+    fn vector(&self, request: &Request) -> Result<Tensor> {
+        Ok(Tensor::ones(request.dims[0], DType::F32, &self.device)?)
+    }
+}
+
+/// A model of `kind` with as many layers as make up [`BYTES`], and the bytes of its layers and its head.
+struct Measured {
+    model: Model,
+    layers: usize,
+    bytes: f64,
+}
+
+fn bits(kind: WeightKind) -> f64 {
+    match kind {
         WeightKind::F32 => 32.0,
         WeightKind::F16 | WeightKind::Bf16 => 16.0,
         WeightKind::Q8 => 8.5,
-        WeightKind::Q4 => 4.5,
-    };
-    (model, (elements as f64 * bits / 8.0) as usize)
+        WeightKind::Q4 => 4.625,
+    }
+}
+
+/// Weights of one layer.
+fn weights(config: &Config) -> f64 {
+    let (hidden, shared) = (config.hidden_size, config.groups() * config.head_size());
+    (hidden * (2 * hidden + 2 * shared + 3 * config.intermediate_size)) as f64
+}
+
+fn model(kind: WeightKind) -> Measured {
+    let published = Config::default();
+    let layer = weights(&published) * bits(kind) / 8.0;
+    let layers = (BYTES / layer).ceil() as usize;
+    let config = Config { num_hidden_layers: layers, vocab_size: ANSWERS as usize, ..published };
+    let model = Model::new(&config, &Random { kind, device: Device::Cpu }).expect("a model");
+    let head = if kind == WeightKind::Q4 { WeightKind::Q8 } else { kind };
+    let head = f64::from(ANSWERS) * config.hidden_size as f64 * bits(head) / 8.0;
+    Measured { model, layers, bytes: layer * layers as f64 + head }
 }
 
 fn ids(count: usize) -> Vec<u32> {
-    (0..count as u32).map(|i| i * 7 % 512).collect()
+    (0..count as u32).map(|i| i * 7 % ANSWERS).collect()
 }
 
-/// One token behind 512 others.
-#[divan::bench(args = KINDS, sample_count = 30)]
-fn decode(bencher: Bencher, kind: WeightKind) {
-    let (model, bytes) = model(kind);
-    let mut cache = model.cache(4096).expect("a cache");
-    model.forward(&mut cache, &ids(512), &mut |_, _| ()).expect("a prompt");
-    bencher.counter(BytesCount::new(bytes)).bench_local(|| model.decode(&mut cache, 5).expect("a token"));
+impl Measured {
+    fn read(&self, count: usize) -> Cache {
+        let mut cache = self.model.cache(count + 64).expect("a cache");
+        let head = self.model.unembedding(None).expect("a head");
+        let go_on = &mut |_: usize| ControlFlow::Continue(());
+        let mut work = Workspace::default();
+        let read = self.model.prefill(&mut work, &mut cache, &ids(count), &head, go_on);
+        assert!(read.expect("logits").is_continue());
+        cache
+    }
+
+    /// Seconds of a step with these conversations.
+    fn step(&self, caches: &mut [Cache]) -> f64 {
+        let head = self.model.unembedding(None).expect("a head");
+        let (mut work, ids) = (Workspace::default(), ids(caches.len()));
+        best(|| {
+            let mut caches: Vec<&mut Cache> = caches.iter_mut().collect();
+            drop(self.model.decode(&mut work, &mut caches, &ids, &head).expect("logits"));
+        })
+    }
+
+    /// Tokens a second of the published 32 layers, when a step of all that was measured takes `seconds`.
+    fn tokens(&self, seconds: f64) -> f64 {
+        self.layers as f64 / Config::default().num_hidden_layers as f64 / seconds
+    }
 }
 
-/// One token behind so many others: the growth is that of attention.
-#[divan::bench(args = [16, 1024, 4096], sample_count = 20)]
-fn decode_behind(bencher: Bencher, context: usize) {
-    let (model, _) = model(WeightKind::Q8);
-    let mut cache = model.cache(context + 64).expect("a cache");
-    model.forward(&mut cache, &ids(context), &mut |_, _| ()).expect("a prompt");
-    bencher.bench_local(|| model.decode(&mut cache, 5).expect("a token"));
+/// The products of a layer alone, by candle.
+fn candle(floor: f64) {
+    const SHAPES: [(usize, usize); 5] =
+        [(3072, 3072), (3072, 3072), (8192, 3072), (8192, 3072), (3072, 8192)];
+    let weights: usize = SHAPES.iter().map(|(outputs, inputs)| outputs * inputs).sum();
+    println!("| kernel | 1 row | of the read rate | 512 rows |\n|---|---|---|---|");
+    for blocks in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::F16, GgmlDType::F32] {
+        let bytes = weights / blocks.block_size() * blocks.type_size();
+        let copies = (BYTES / bytes as f64 / 2.0).ceil() as usize;
+        let map = |&(outputs, inputs): &(usize, usize)| -> candle_core::Result<QMatMul> {
+            let rows = normal((ROWS, inputs));
+            if matches!(blocks, GgmlDType::F16 | GgmlDType::F32) {
+                let dtype = if blocks == GgmlDType::F16 { DType::F16 } else { DType::F32 };
+                let all = vec![rows.to_dtype(dtype)?; outputs / ROWS];
+                return Ok(QMatMul::Tensor(Tensor::cat(&all, 0)?));
+            }
+            let rows = QTensor::quantize(&rows, blocks)?;
+            let bytes = inputs / blocks.block_size() * blocks.type_size() * outputs;
+            let storage =
+                QStorage::from_data(Cow::Owned(repeated(&rows.data()?, bytes)), &Device::Cpu, blocks)?;
+            QMatMul::from_qtensor(QTensor::new(storage, (outputs, inputs))?)
+        };
+        let layers: Vec<Vec<QMatMul>> = (0..copies)
+            .map(|_| SHAPES.iter().map(map).collect::<candle_core::Result<_>>().expect("weights"))
+            .collect();
+        let product = |map: &QMatMul, x: &Tensor| match map {
+            QMatMul::Tensor(w) => x.to_dtype(w.dtype())?.matmul(&w.t()?),
+            _ => map.forward(x),
+        };
+        let inputs = |m: usize| SHAPES.map(|(_, inputs)| normal((m, inputs)));
+        let run = |layers: &[Vec<QMatMul>], x: &[Tensor; 5]| {
+            for map in layers.iter().flat_map(|layer| layer.iter().zip(x)) {
+                drop(product(map.0, map.1).expect("a product"));
+            }
+        };
+        let (one, many) = (inputs(1), inputs(512));
+        let seconds = best(|| run(&layers, &one)) / copies as f64;
+        let rate = bytes as f64 / seconds;
+        let first = &layers[..1];
+        let flops = 2.0 * 512.0 * weights as f64 / best(|| run(first, &many));
+        println!(
+            "| candle {blocks:?} | {:.1} GB/s | {:.0} % | {:.0} GFLOP/s |",
+            rate / 1e9,
+            100.0 * rate / floor,
+            flops / 1e9
+        );
+    }
 }
 
-/// A prompt of 512 ids.
-#[divan::bench(args = KINDS, sample_count = 3)]
-fn prefill(bencher: Bencher, kind: WeightKind) {
-    let (model, _) = model(kind);
-    bencher.counter(ItemsCount::new(512usize)).bench_local(|| {
-        let mut cache = model.cache(512).expect("a cache");
-        model.forward(&mut cache, &ids(512), &mut |_, _| ()).expect("a prompt")
-    });
+/// One conversation of 500 positions.
+fn decode(floor: f64) {
+    println!("| weights | GB/s | of the read rate | tokens/s |\n|---|---|---|---|");
+    for kind in KINDS {
+        let measured = model(kind);
+        let seconds = measured.step(&mut [measured.read(500)]);
+        let rate = measured.bytes / seconds;
+        println!(
+            "| {kind} | {:.1} | {:.0} % | {:.1} |",
+            rate / 1e9,
+            100.0 * rate / floor,
+            measured.tokens(seconds)
+        );
+    }
+}
+
+/// One conversation, longer and longer.
+fn context(_: f64) {
+    println!("| positions | tokens/s (q8) | ms more than at 1 |\n|---|---|---|");
+    let measured = model(WeightKind::Q8);
+    let mut first = None;
+    for positions in [1, 500, 2000, 8000] {
+        let seconds = 1.0 / measured.tokens(measured.step(&mut [measured.read(positions)]));
+        let first = *first.get_or_insert(seconds);
+        println!("| {positions} | {:.2} | {:.1} |", 1.0 / seconds, 1e3 * (seconds - first));
+    }
+}
+
+/// Several conversations of 500 positions.
+fn batch(_: f64) {
+    println!("| weights | together | tokens/s in all | times one |\n|---|---|---|---|");
+    for kind in [WeightKind::Q8, WeightKind::Q4, WeightKind::Bf16] {
+        let measured = model(kind);
+        let mut alone = None;
+        for count in [1, 2, 4, 8] {
+            let mut caches: Vec<Cache> = (0..count).map(|_| measured.read(500)).collect();
+            let rate = measured.tokens(measured.step(&mut caches)) * count as f64;
+            let alone = *alone.get_or_insert(rate);
+            println!("| {kind} | {count} | {rate:.1} | {:.2} |", rate / alone);
+        }
+    }
+}
+
+/// Prompts.
+fn prefill(_: f64) {
+    println!("| weights | tokens | seconds (32 layers) | tokens/s | GFLOP/s |\n|---|---|---|---|---|");
+    for kind in KINDS {
+        let measured = model(kind);
+        for count in [500, 2000] {
+            let start = Instant::now();
+            measured.read(count);
+            let rate = measured.tokens(start.elapsed().as_secs_f64()) * count as f64;
+            let config = Config::default();
+            let operations = 2.0 * weights(&config) * config.num_hidden_layers as f64;
+            println!(
+                "| {kind} | {count} | {:.2} | {rate:.0} | {:.0} |",
+                count as f64 / rate,
+                rate * operations / 1e9
+            );
+        }
+    }
 }

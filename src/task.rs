@@ -9,8 +9,10 @@ pub use cache::{
 pub use transcript::{Segment, Transcript, Word};
 
 use crate::audio::Audio;
+use crate::error::Result;
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
+use crate::models::parts::length::Limit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,12 +23,32 @@ use std::path::PathBuf;
 pub enum Task {
     /// New words in the voice of a recording.
     Clone(CloneTask),
+    /// Several of them, side by side.
+    Together(TogetherTask),
     /// A recording spoken in another way.
     Edit(EditTask),
     /// What a recording says.
     Transcribe(TranscribeTask),
+    /// What the networks know of a recording of a voice.
+    Analyse(AnalyseTask),
     /// Something to do with the cache itself.
     Cache(CacheOp),
+}
+
+impl Task {
+    /// The same task, with another use of the cache.
+    #[must_use]
+    pub fn using(mut self, cache: CacheUse) -> Self {
+        match &mut self {
+            Self::Clone(task) => task.cache = cache,
+            Self::Together(task) => task.tasks.iter_mut().for_each(|task| task.cache = cache),
+            Self::Edit(task) => task.cache = cache,
+            Self::Transcribe(task) => task.cache = cache,
+            Self::Analyse(task) => task.cache = cache,
+            Self::Cache(_) => {}
+        }
+        self
+    }
 }
 
 /// Says `text` in the voice of `reference`.
@@ -34,23 +56,74 @@ pub enum Task {
 pub struct CloneTask {
     /// The recording whose voice is taken.
     pub reference: Audio,
+    /// What was known of it when it was stored, if it is a stored voice.
+    pub analysed: Option<Analysed>,
     /// What the recording says.
     pub transcript: Said,
-    /// What to say.
+    /// What to say, of any length.
     pub text: String,
+    /// How a text that is too long for the model is cut and joined.
+    #[serde(default)]
+    pub parts: PartOptions,
     /// How to generate.
     pub speech: SpeechOptions,
     /// What may be done with the cache.
     pub cache: CacheUse,
 }
 
+/// Finds out what the networks know of a recording of a voice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnalyseTask {
+    /// The recording.
+    pub recording: Audio,
+    /// What may be done with the cache.
+    pub cache: CacheUse,
+}
+
+/// Clones whose ids are generated together: each gives the samples that it gives alone, and all take less time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TogetherTask {
+    /// The clones, of texts that need no cutting. Each is answered by [`Event::Answered`] as soon as it is done.
+    pub tasks: Vec<CloneTask>,
+    /// How many are spoken at a time.
+    pub most: usize,
+}
+
+/// A recording analysed: what the language model and the flow hear of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysed {
+    /// Stands for the recording, the weights and the code that it came of: another key, another voice.
+    pub key: String,
+    /// The voice as bytes ([`crate::models::voice::Voice::to_bytes`]).
+    pub voice: Vec<u8>,
+}
+
+/// How a long text is cut into parts, and how their sound is joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartOptions {
+    /// The longest part.
+    pub limit: Limit,
+    /// Silence between two sentences in different parts (seconds); between paragraphs it is longer, within a sentence
+    /// shorter.
+    pub pause: f64,
+}
+
+impl Default for PartOptions {
+    fn default() -> Self {
+        Self { limit: Limit::default(), pause: 0.4 }
+    }
+}
+
 /// Applies a chain of edits to `recording`, each to the result of the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EditTask {
-    /// The recording to change.
-    pub recording: Audio,
+    /// The recording to change. One that is longer than the model can hear is edited in parts.
+    pub recording: Recording,
     /// What the recording says; an empty text when no edit needs it.
     pub transcript: Said,
+    /// Who finds which words of a given transcript belong to which part of a long recording.
+    #[serde(default)]
+    pub alignment: Option<Recognition>,
     /// The edits in their order.
     pub edits: Vec<Edit>,
     /// How often the whole chain is applied.
@@ -167,6 +240,9 @@ pub struct SpeechOptions {
     pub layout: Layout,
     /// How often a generation that was cut, looped or stayed empty is tried again, each time with the next seed.
     pub retries: u32,
+    /// The same for each part of a long text or recording.
+    #[serde(default)]
+    pub part_retries: u32,
     /// Whether sound leaves in [`Event::Samples`] while ids are still being generated.
     pub stream: bool,
 }
@@ -181,6 +257,7 @@ impl Default for SpeechOptions {
             max_length: 8192,
             layout: Layout::default(),
             retries: 0,
+            part_retries: 2,
             stream: false,
         }
     }
@@ -195,6 +272,10 @@ pub enum Reply {
     Transcript(TranscriptReply),
     /// To [`Task::Cache`].
     Cache(CacheReport),
+    /// To [`Task::Analyse`].
+    Analysed(Analysed),
+    /// To [`Task::Together`], whose answers left before.
+    Together,
 }
 
 /// What a recording says.
@@ -213,12 +294,17 @@ pub struct TranscriptReply {
 /// Speech.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeechReply {
-    /// The sound made; empty when it already left in [`Event::Samples`].
+    /// The sound made; empty when it already left in [`Event::Samples`], as that of a long text or recording always does.
     pub audio: Audio,
     /// What the recording was heard to say, when the task did not tell it.
     pub transcript: Option<String>,
-    /// Facts about each generation that was kept: one, or one for each edit.
+    /// What is now known of a stored voice, when the task told something else.
+    pub analysed: Option<Analysed>,
+    /// Facts about each generation that was kept: one, or one for each edit. With parts, the sums over them.
     pub steps: Vec<SpeechReport>,
+    /// The parts of a long text or recording; none when it was spoken or edited as a whole.
+    #[serde(default)]
+    pub parts: Vec<PartReport>,
     /// Seconds spent in each stage, over all steps and retries.
     pub stages: BTreeMap<Stage, f64>,
     /// What was found in the cache, over all steps.
@@ -248,6 +334,38 @@ impl SpeechReport {
     pub fn is_sound(&self) -> bool {
         self.ended == Ended::EndOfTurn && !self.looped
     }
+}
+
+/// What became of a part of a long text or recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartReport {
+    /// From 1.
+    pub number: usize,
+    /// Its words, where they are known.
+    pub text: String,
+    /// Begin and end of its sound in the recording that was edited (seconds).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<[f64; 2]>,
+    /// Where it begins in the result (seconds).
+    pub start: f64,
+    /// Its length in the result (seconds), without the pause after it.
+    pub seconds: f64,
+    /// How it came out.
+    pub outcome: PartOutcome,
+    /// Its generations: one, or one for each edit; none when it was not made.
+    pub steps: Vec<SpeechReport>,
+}
+
+/// How a part came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartOutcome {
+    /// It was spoken or edited.
+    Made,
+    /// It stays as it was: it is too short to edit, or an edit needs words and there are none in it.
+    Kept,
+    /// The model said nothing, however often it tried. A text is missing there; a recording stays as it was.
+    Failed,
 }
 
 /// Why a generation ended.
@@ -307,6 +425,17 @@ pub enum Event {
         /// What is done.
         edit: Edit,
     },
+    /// Part `number` of `total` of a long text or recording begins.
+    Part {
+        /// From 1.
+        number: usize,
+        /// All parts.
+        total: usize,
+        /// Its words, where they are known.
+        text: String,
+        /// Begin and end of its sound in the recording that is edited (seconds).
+        source: Option<[f64; 2]>,
+    },
     /// The result of a step of a chain that is not the last.
     Intermediate {
         /// From 1.
@@ -324,6 +453,13 @@ pub enum Event {
     Waiting {
         /// Tasks before this one.
         ahead: usize,
+    },
+    /// The answer to one of the tasks that are worked on together.
+    Answered {
+        /// Its place, from 0.
+        number: usize,
+        /// What it gave.
+        answer: Box<Result<SpeechReply>>,
     },
     /// Nothing new; the listener may stop the task.
     Tick,

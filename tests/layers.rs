@@ -10,6 +10,7 @@ const LAYERS: &[&str] = &["bin", "commands", "runtime", "task", "models", "audio
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["commands"]),
     ("clap_complete", &["commands"]),
+    ("csv", &["commands"]),
     ("indicatif", &["commands"]),
     ("console", &["commands"]),
     ("walkdir", &["commands"]),

@@ -4,6 +4,10 @@
 //! that what was read from 16 bits is written back unchanged. Errors are those of the writer, for a caller to tell a
 //! closed pipe from a full disk.
 
+mod stream;
+
+pub use stream::Pcm16;
+
 use super::Audio;
 use flacenc::component::BitRepr;
 use flacenc::error::Verify;

@@ -6,8 +6,10 @@ pub mod decode;
 pub mod encode;
 pub mod fbank;
 pub mod filterbank;
+pub mod join;
 pub mod level;
 pub mod mel;
+pub mod pauses;
 pub mod resample;
 mod stft;
 pub mod trim;
@@ -17,7 +19,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// One channel of sound.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Audio {
     /// Samples, nominally within -1..1.
     pub samples: Vec<f32>,

@@ -1,25 +1,33 @@
 //! `stepaudio edit`: a recording spoken in another way.
 
 use super::edit_flags::EditFlags;
-use super::output::{AudioFormat, Output};
+use super::output::{AudioFormat, Output, check_writable};
+use super::printer::Printer;
 use super::recognition::{RecogniserArgs, check};
 use super::speech::{SpeechArgs, deliver, step_path};
 use super::{Context, input};
+use crate::audio::Audio;
 use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
+use crate::models::parts::sound::LONGEST_WHOLE;
 use crate::runtime::Session;
-use crate::task::{EditTask, Said, Task};
+use crate::task::{CacheUse, EditTask, Recogniser, Recognition, Recording, Said, SpeechOptions, Task};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::NamedTempFile;
 
 /// Change how a recording is spoken: emotion, style, speed, sounds, noise, silence
 ///
 /// Several edits are applied in the order in which they are given, each to the result of the one before.
 ///
+/// A recording over 30 seconds is cut at pauses. Each part is edited with its own words, and the pauses keep their
+/// lengths; where an edit changes the length of a part, those after it move.
+///
 /// For example: stepaudio edit in.wav --denoise --emotion happy --text "What it says" -o out.wav
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Recordings to change, up to 30 seconds each (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
+    /// Recordings to change, of any length (WAV, FLAC, MP3, OGG, M4A), or - to read one from stdin
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -47,55 +55,98 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let edits = args.edits.edits()?;
-    let jobs = args.jobs(&edits, context)?;
-    let transcript = args.transcript(&edits, context)?;
+    let jobs = args.jobs(context)?;
+    jobs.iter().try_for_each(|job| job.check_places(args.speech.force))?;
     let mut session = Session::open(&context.settings.engine())?;
     session.check_speech()?;
-    check(&session, &transcript, context)?;
+    jobs.first().map_or(Ok(()), |job| check(&session, &job.transcript, context))?;
     let mut failed = 0;
     for (number, job) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
             context.printer.note(&format!("[{}/{}] {}", number + 1, jobs.len(), job.input.display()));
         }
-        match args.one(job, &edits, &transcript, &mut session, context) {
+        job.choose_aligner(&mut |recognition| session.check_recognition(recognition).is_ok());
+        let read = job.read(&context.printer);
+        let output = &job.output;
+        match read.and_then(|(task, _copy)| deliver(&mut session, &task, output, args.speech.force, context))
+        {
             Err(error) if jobs.len() == 1 || error.kind == Kind::Interrupted => return Err(error.into()),
             Err(error) => {
                 failed += 1;
                 context.printer.error(&error.context(format!("`{}` failed", job.input.display())));
             }
-            Ok(()) => {}
+            Ok(_) => {}
         }
     }
     summary(jobs.len(), failed, context)?;
     Ok(())
 }
 
-/// One recording and the place of its result.
-struct Job<'a> {
-    input: &'a Path,
-    output: Output,
+/// One recording to be changed.
+#[derive(Debug)]
+pub struct Job {
+    /// The recording, or `-`.
+    pub input: PathBuf,
+    /// What the recording says.
+    pub transcript: Said,
+    /// Where the result goes.
+    pub output: Output,
+    /// Who may find which words of a given transcript belong to which part of a long recording, the best first.
+    aligners: Vec<Recognition>,
+    /// The one that does.
+    alignment: OnceLock<Recognition>,
+    edits: Vec<Edit>,
+    repeat: usize,
+    keep_steps: bool,
+    speech: SpeechOptions,
+    /// What may be done with the cache.
+    cache: CacheUse,
 }
 
 impl Args {
-    /// All recordings with their outputs, checked before anything is loaded.
-    fn jobs(&self, edits: &[Edit], context: &Context) -> Result<Vec<Job<'_>>> {
+    /// Lets relative paths start at the folders of the recordings and of the results.
+    pub fn start_at(&mut self, inputs: &Path, outputs: &Path) {
+        self.inputs.iter_mut().for_each(|input| *input = inputs.join(&*input));
+        self.output = self.output.take().map(|output| outputs.join(output));
+        self.recognition.start_at(inputs);
+    }
+
+    /// What the flags ask for, one job for each recording, checked as far as that needs no file.
+    pub fn jobs(&self, context: &Context) -> Result<Vec<Job>> {
+        let edits = self.edits.edits()?;
         if self.output.is_some() && self.inputs.len() > 1 {
             return Err(Error::usage("`-o` takes the result of one recording, not of several")
                 .hint("give a folder with `--out-dir`"));
         }
         let mut taken = BTreeSet::new();
-        let mut job = |input| {
+        let mut places = Vec::new();
+        for input in &self.inputs {
             let path = self.output_of(input)?;
             if !taken.insert(path.clone()) {
                 let message = format!("two recordings would both be written to `{}`", path.display());
                 return Err(Error::usage(message).hint("edit them in separate commands"));
             }
-            let output = self.speech.resolve_output(&path, context)?;
-            self.check_steps(edits, &output)?;
-            Ok(Job { input, output })
+            let output = self.speech.output(&path, context)?;
+            if self.keep_steps && matches!(output, Output::Stdout(_)) {
+                return Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside"));
+            }
+            places.push(output);
+        }
+        let transcript = self.transcript(&edits, context)?;
+        let aligners = self.aligners(&edits, &transcript, context)?;
+        let job = |(input, output): (&PathBuf, Output)| Job {
+            input: input.clone(),
+            transcript: transcript.clone(),
+            aligners: aligners.clone(),
+            alignment: OnceLock::new(),
+            edits: edits.clone(),
+            repeat: self.repeat.into(),
+            keep_steps: self.keep_steps,
+            speech: self.speech.options(&output, context),
+            cache: context.settings.cache_use,
+            output,
         };
-        self.inputs.iter().map(|input| job(input)).collect()
+        Ok(self.inputs.iter().zip(places).map(job).collect())
     }
 
     fn output_of(&self, input: &Path) -> Result<PathBuf> {
@@ -117,25 +168,6 @@ impl Args {
         Ok(folder.join(format!("{stem}.{extension}")))
     }
 
-    /// With `--keep-steps` the results of the steps are outputs too.
-    fn check_steps(&self, edits: &[Edit], output: &Output) -> Result<()> {
-        match output {
-            _ if !self.keep_steps => Ok(()),
-            Output::Stdout(_) => {
-                Err(Error::usage("`--keep-steps` needs a file in `-o` to put the steps beside"))
-            }
-            Output::File(path, format) => {
-                let last = usize::from(self.repeat) * edits.len();
-                let all = (0..self.repeat).flat_map(|_| edits);
-                let mut steps = all.zip(1..).filter(|(_, number)| *number < last);
-                steps.try_for_each(|(edit, number)| {
-                    Output::resolve(&step_path(path, number, edit), Some(*format), self.speech.force)
-                        .map(drop)
-                })
-            }
-        }
-    }
-
     /// Edits that need no transcript get an empty one.
     fn transcript(&self, edits: &[Edit], context: &Context) -> Result<Said> {
         if self.text.is_none() && !edits.iter().any(Edit::needs_transcript) {
@@ -144,24 +176,69 @@ impl Args {
         self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
 
-    fn one(
-        &self,
-        job: &Job<'_>,
-        edits: &[Edit],
-        transcript: &Said,
-        session: &mut Session,
-        context: &Context,
-    ) -> Result<()> {
-        let task = Task::Edit(EditTask {
-            recording: input::recording(job.input, &context.printer)?,
-            transcript: transcript.clone(),
-            edits: edits.to_vec(),
-            repeat: self.repeat.into(),
+    /// Who may find which words of a given transcript belong to which part of a long recording.
+    fn aligners(&self, edits: &[Edit], transcript: &Said, context: &Context) -> Result<Vec<Recognition>> {
+        if matches!(transcript, Said::Unknown(_)) || !edits.iter().any(Edit::needs_transcript) {
+            return Ok(Vec::new());
+        }
+        let whisper = self.recognition.recognition(context)?;
+        let paraformer = Recognition { recogniser: Recogniser::Paraformer, ..whisper.clone() };
+        Ok(vec![whisper, paraformer])
+    }
+}
+
+impl Job {
+    /// Decides who finds the words of the parts of a long recording; when nobody is there, the engine says what is missing.
+    pub fn choose_aligner(&self, is_there: &mut dyn FnMut(&Recognition) -> bool) {
+        if let Some(recognition) = self.aligners.iter().find(|recognition| is_there(recognition)) {
+            self.alignment.set(recognition.clone()).ok();
+        }
+    }
+
+    /// The task, with its recording: read from its file, or a file itself when it is long; the file of stdin vanishes with
+    /// the second value.
+    pub fn read(&self, printer: &Printer) -> Result<(Task, Option<NamedTempFile>)> {
+        let (recording, copy) = input::short_or_long(&self.input, LONGEST_WHOLE, printer)?;
+        let alignment = match &recording {
+            Recording::File(_) => self.alignment.get().cloned(),
+            Recording::Samples(_) => None,
+        };
+        if alignment.is_some() {
+            printer.detail("the recording is transcribed to find the words of each part");
+        }
+        Ok((self.task(recording, alignment), copy))
+    }
+
+    /// The task without its recording.
+    pub fn outline(&self) -> Task {
+        self.task(Recording::Samples(Audio::default()), None)
+    }
+
+    fn task(&self, recording: Recording, alignment: Option<Recognition>) -> Task {
+        Task::Edit(EditTask {
+            recording,
+            alignment,
+            transcript: self.transcript.clone(),
+            edits: self.edits.clone(),
+            repeat: self.repeat,
             keep_steps: self.keep_steps,
-            speech: self.speech.options(&job.output, context),
-            cache: context.settings.cache_use,
-        });
-        deliver(session, &task, &job.output, self.speech.force, context)
+            speech: self.speech.clone(),
+            cache: self.cache,
+        })
+    }
+
+    /// Checks that the result can be written, and with `--keep-steps` those of the steps before.
+    fn check_places(&self, force: bool) -> Result<()> {
+        self.output.check(force)?;
+        match &self.output {
+            Output::File(path, _) if self.keep_steps => {
+                let last = self.repeat * self.edits.len();
+                let all = (0..self.repeat).flat_map(|_| &self.edits);
+                let mut steps = all.zip(1..).filter(|(_, number)| *number < last);
+                steps.try_for_each(|(edit, number)| check_writable(&step_path(path, number, edit), force))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! The command line: arguments in, files and text out.
 
+mod batch;
 mod cache;
 mod clone;
 pub mod completions;
 mod doctor;
 mod edit;
 mod edit_flags;
+mod gathered;
 mod gpu;
 mod gpu_view;
+mod hashes;
 mod input;
 mod interrupt;
+mod job;
 mod limit;
 mod output;
 mod printer;
@@ -22,6 +26,8 @@ mod settings;
 mod speech;
 mod subtitles;
 mod transcribe;
+mod voice_store;
+mod voices;
 
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
@@ -68,6 +74,8 @@ enum Command {
     Clone(clone::Args),
     Edit(edit::Args),
     Transcribe(transcribe::Args),
+    Batch(batch::Args),
+    Voices(voices::Args),
     Gpu(gpu::Args),
     #[command(name = "gpu-status", hide = true)]
     GpuStatus(gpu::StatusArgs),
@@ -144,10 +152,20 @@ pub struct Global {
 }
 
 /// What every command works with.
+#[derive(Debug, Clone)]
 struct Context {
     settings: Settings,
     printer: Printer,
     interrupt: Interrupt,
+}
+
+impl Context {
+    /// The same with another seed.
+    fn with_seed(&self, seed: u64) -> Self {
+        let mut other = self.clone();
+        other.settings.seed = seed;
+        other
+    }
 }
 
 /// Runs the program.
@@ -188,6 +206,8 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Clone(args) => clone::run(args, &context),
         Command::Edit(args) => edit::run(args, &context),
         Command::Transcribe(args) => transcribe::run(args, &context),
+        Command::Batch(args) => batch::run(args, &context),
+        Command::Voices(args) => voices::run(args, &context),
         Command::Gpu(args) => gpu::run(args, &context),
         Command::GpuStatus(args) => Ok(gpu::status(args, &context)?),
         Command::Serve(args) => serve::run(args, &context),

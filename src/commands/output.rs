@@ -3,13 +3,16 @@
 use crate::audio::{Audio, encode};
 use crate::error::{Error, Result};
 use clap::ValueEnum;
+use serde::Serialize;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// How sound is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AudioFormat {
     /// RIFF WAVE, 16-bit PCM.
     Wav,
@@ -29,8 +32,8 @@ pub enum Output {
 }
 
 impl Output {
-    /// Reads `-o` and `--format`, and checks all that can be checked before the work starts.
-    pub fn resolve(path: &Path, format: Option<AudioFormat>, force: bool) -> Result<Self> {
+    /// Reads `-o` and `--format`; looks at the names only.
+    pub fn named(path: &Path, format: Option<AudioFormat>) -> Result<Self> {
         if path == Path::new("-") {
             return match format.unwrap_or(AudioFormat::Wav) {
                 AudioFormat::Flac => Err(Error::usage("FLAC cannot be streamed to stdout")
@@ -39,8 +42,22 @@ impl Output {
             };
         }
         let format = format.map_or_else(|| format_of(path), Ok)?;
-        check_writable(path, force)?;
         Ok(Self::File(path.to_path_buf(), format))
+    }
+
+    /// How the sound is stored.
+    pub fn format(&self) -> AudioFormat {
+        match self {
+            Self::Stdout(format) | Self::File(_, format) => *format,
+        }
+    }
+
+    /// Checks, before the work starts, that the result can be written.
+    pub fn check(&self, force: bool) -> Result<()> {
+        match self {
+            Self::Stdout(_) => Ok(()),
+            Self::File(path, _) => check_writable(path, force),
+        }
     }
 }
 
@@ -57,6 +74,12 @@ fn format_of(path: &Path) -> Result<AudioFormat> {
 
 /// Checks, before the work starts, that `path` can be written.
 pub fn check_writable(path: &Path, force: bool) -> Result<()> {
+    check_free(path, force)?;
+    check_folder_of(path)
+}
+
+/// Checks that `path` is no folder and, unless `force`, that nothing would be replaced.
+pub fn check_free(path: &Path, force: bool) -> Result<()> {
     if path.is_dir() {
         return Err(Error::usage(format!("`{}` is a folder", path.display())).hint("name a file in it"));
     }
@@ -64,29 +87,67 @@ pub fn check_writable(path: &Path, force: bool) -> Result<()> {
         return Err(Error::usage(format!("`{}` exists already", path.display()))
             .hint("choose another name, or give `--force` to replace it"));
     }
+    Ok(())
+}
+
+/// Checks that files can be made beside `path`.
+pub fn check_folder_of(path: &Path) -> Result<()> {
     // Creating the temporary file is the only honest test of the folder's permissions.
     part_file(path).map(drop)
 }
 
 /// Writes `audio` to `path` in one step: a reader sees the former file or the whole new one.
 pub fn write_audio(path: &Path, format: AudioFormat, audio: &Audio, force: bool) -> Result<()> {
-    write_whole(path, force, |part| match format {
-        AudioFormat::Wav => encode::wav(part, audio),
-        AudioFormat::Flac => encode::flac(part, audio),
-        AudioFormat::Pcm => encode::raw_pcm16(part, &audio.samples),
-    })
+    Part::audio(path, format, audio)?.publish(force)
 }
 
 /// Writes what `fill` writes to `path` in one step.
 pub fn write_whole(path: &Path, force: bool, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    let fail = |why: io::Error| Error::input(format!("cannot write `{}`", path.display())).cause(why);
-    let mut part = part_file(path)?;
-    fill(part.as_file_mut()).and_then(|()| part.as_file().sync_all()).map_err(fail)?;
-    let kept = if force { part.persist(path) } else { part.persist_noclobber(path) };
-    kept.map(drop).map_err(|e| fail(e.error))
+    Part::write(path, fill)?.publish(force)
 }
 
-fn part_file(path: &Path) -> Result<tempfile::NamedTempFile> {
+/// A whole file that lies beside its place, until it is put there or dropped.
+pub struct Part {
+    file: NamedTempFile,
+    place: PathBuf,
+}
+
+impl Part {
+    /// Writes sound.
+    pub fn audio(path: &Path, format: AudioFormat, audio: &Audio) -> Result<Self> {
+        Self::write(path, |part| match format {
+            AudioFormat::Wav => encode::wav(part, audio),
+            AudioFormat::Flac => encode::flac(part, audio),
+            AudioFormat::Pcm => encode::raw_pcm16(part, &audio.samples),
+        })
+    }
+
+    /// Writes what `fill` writes; it is on the disk when this returns.
+    pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Self> {
+        let mut file = part_file(path)?;
+        let filled = fill(file.as_file_mut()).and_then(|()| file.as_file().sync_all());
+        filled.map_err(|why| cannot_write(path, why))?;
+        Ok(Self { file, place: path.to_path_buf() })
+    }
+
+    /// Where the file lies until it is published.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Puts the file in its place.
+    pub fn publish(self, force: bool) -> Result<()> {
+        let Self { file, place } = self;
+        let kept = if force { file.persist(&place) } else { file.persist_noclobber(&place) };
+        kept.map(drop).map_err(|error| cannot_write(&place, error.error))
+    }
+}
+
+fn cannot_write(path: &Path, why: io::Error) -> Error {
+    Error::input(format!("cannot write `{}`", path.display())).cause(why)
+}
+
+fn part_file(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |why: String| {
         Error::input(format!("cannot write `{}`", path.display()))
@@ -111,8 +172,14 @@ mod tests {
     use crate::error::Kind;
     use std::io::Write;
 
+    fn resolve(path: &Path) -> Result<Output> {
+        let output = Output::named(path, None)?;
+        output.check(false)?;
+        Ok(output)
+    }
+
     fn problem(path: &Path) -> Error {
-        Output::resolve(path, None, false).unwrap_err()
+        resolve(path).unwrap_err()
     }
 
     #[test]
@@ -122,7 +189,7 @@ mod tests {
             [("a.wav", AudioFormat::Wav), ("b.FLAC", AudioFormat::Flac), ("c.pcm", AudioFormat::Pcm)]
         {
             let path = dir.path().join(name);
-            assert_eq!(Output::resolve(&path, None, false).unwrap(), Output::File(path, format));
+            assert_eq!(resolve(&path).unwrap(), Output::File(path, format));
         }
         assert_eq!(problem(&dir.path().join("d.mp3")).kind, Kind::Usage);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a check leaves nothing behind");
@@ -149,6 +216,6 @@ mod tests {
 
     #[test]
     fn flac_does_not_stream() {
-        assert!(Output::resolve(Path::new("-"), Some(AudioFormat::Flac), false).is_err());
+        assert!(Output::named(Path::new("-"), Some(AudioFormat::Flac)).is_err());
     }
 }

@@ -62,6 +62,11 @@ impl Printer {
         self.quiet
     }
 
+    /// Whether details are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Where bars are drawn; `None` where nobody would see them.
     pub fn bars(&self) -> Option<&MultiProgress> {
         (self.terminal && !self.quiet).then_some(&self.bars)

@@ -17,6 +17,8 @@ pub struct Progress {
     named: BTreeSet<Stage>,
     started: Instant,
     told: Instant,
+    /// Whether lines about stages are left out, because one task of many is shown.
+    brief: bool,
 }
 
 /// Plain lines about a long stage come this far apart.
@@ -26,13 +28,22 @@ impl Progress {
     pub(super) fn new(printer: &Printer) -> Self {
         let now = Instant::now();
         let printer = printer.clone();
-        Self { printer, bar: None, stage: None, named: BTreeSet::new(), started: now, told: now }
+        let named = BTreeSet::new();
+        Self { printer, bar: None, stage: None, named, started: now, told: now, brief: false }
+    }
+
+    /// The same with bars and notes only, unless the user wants to know more.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.brief = !self.printer.is_verbose();
+        self
     }
 
     /// Shows one event.
     pub fn show(&mut self, event: &Event) {
         match event {
             Event::Note(text) => self.printer.note(text),
+            Event::Transcript(_) if self.brief => {}
             Event::Transcript(text) => self.printer.note(&format!("the recording says: {text}")),
             _ if self.printer.is_quiet() => {}
             Event::Started(stage) => self.start(*stage),
@@ -40,7 +51,8 @@ impl Progress {
             Event::Finished(stage, seconds) => self.finish(*stage, *seconds),
             Event::Step { number, total, edit } => self.step(*number, *total, edit),
             Event::Waiting { ahead } => self.wait(*ahead),
-            Event::Samples(_) | Event::Intermediate { .. } | Event::Tick => {}
+            Event::Part { number, total, text, source } => self.part(*number, *total, text, *source),
+            Event::Samples(_) | Event::Answered { .. } | Event::Intermediate { .. } | Event::Tick => {}
         }
     }
 
@@ -73,9 +85,17 @@ impl Progress {
     fn step(&mut self, number: usize, total: usize, edit: &Edit) {
         self.clear();
         self.named.clear();
-        if total > 1 {
+        if total > 1 && !self.brief {
             self.printer.talk(&format!("step {number} of {total}: {edit}"));
         }
+    }
+
+    fn part(&mut self, number: usize, total: usize, text: &str, source: Option<[f64; 2]>) {
+        self.clear();
+        self.named.clear();
+        let place = source.map(|[start, end]| format!(" ({} to {})", clock(start), clock(end)));
+        let place = place.unwrap_or_default();
+        self.printer.talk(&format!("part {number} of {total}{place}{}", quoted(text)));
     }
 
     fn start(&mut self, stage: Stage) {
@@ -83,7 +103,7 @@ impl Progress {
         self.stage = Some(stage);
         (self.started, self.told) = (Instant::now(), Instant::now());
         let Some(bars) = self.printer.bars() else {
-            if self.named.insert(stage) {
+            if !self.brief && self.named.insert(stage) {
                 self.printer.talk(&format!("{} …", doing(stage)));
             }
             return;
@@ -108,7 +128,7 @@ impl Progress {
             }
             bar.set_position(done as u64);
             bar.set_message(text);
-        } else if self.told.elapsed() >= PLAIN_INTERVAL {
+        } else if !self.brief && self.told.elapsed() >= PLAIN_INTERVAL {
             self.told = Instant::now();
             self.printer.talk(&format!("{} … {text}", doing(stage)));
         }
@@ -117,7 +137,9 @@ impl Progress {
     fn finish(&mut self, stage: Stage, seconds: f64) {
         let mark = self.printer.paint(AnsiColor::Green, "✓");
         self.clear();
-        self.printer.talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
+        if !self.brief {
+            self.printer.talk(&format!("{mark} {} in {}", done(stage), duration(seconds)));
+        }
     }
 }
 
@@ -178,8 +200,20 @@ fn heard(done: f64, total: Option<f64>, elapsed: f64) -> String {
     format!("{place}, {speed:.1} × real time{}", left.unwrap_or_default())
 }
 
+/// The first words of a text: `: “The old…”`; nothing for an empty one.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = line.chars().take(SHOWN).collect();
+    match (start.is_empty(), start.len() < line.len()) {
+        (true, _) => String::new(),
+        (_, true) => format!(": “{}…”", start.trim_end()),
+        (_, false) => format!(": “{start}”"),
+    }
+}
+
 /// A place in a recording: `1:05`, `2:01:05`.
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     let seconds = seconds as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
@@ -193,17 +227,20 @@ pub struct Batch {
     bar: Option<ProgressBar>,
     done: usize,
     total: usize,
+    started: Instant,
+    told: Instant,
 }
 
 impl Batch {
     pub(super) fn new(printer: &Printer, total: usize) -> Self {
         let bar = printer.bars().filter(|_| total > 1).map(|bars| {
             let bar = bars.add(ProgressBar::new(total as u64));
-            bar.set_style(style("all {pos}/{len} [{bar:24}] {elapsed}"));
+            bar.set_style(style("all {pos}/{len} [{bar:24}] {elapsed} {msg}"));
             bar.enable_steady_tick(Duration::from_secs(1));
             bar
         });
-        Self { printer: printer.clone(), bar, done: 0, total }
+        let now = Instant::now();
+        Self { printer: printer.clone(), bar, done: 0, total, started: now, told: now }
     }
 
     /// A task begins.
@@ -218,7 +255,33 @@ impl Batch {
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.set_position(self.done as u64);
+            bar.set_message(rate(self.done, self.total, self.started.elapsed().as_secs_f64()));
         }
+    }
+
+    /// A task that was not announced ended; without bars, a line now and then tells how far all is.
+    pub fn advance(&mut self) {
+        self.done += 1;
+        self.finish();
+        if self.bar.is_none() && self.done < self.total && self.told.elapsed() >= PLAIN_INTERVAL {
+            self.told = Instant::now();
+            let rate = rate(self.done, self.total, self.started.elapsed().as_secs_f64());
+            self.printer.note(&format!("{} of {}: {rate}", self.done, self.total));
+        }
+    }
+}
+
+/// How fast tasks are done, and how long the rest will take (seconds).
+fn rate(done: usize, total: usize, elapsed: f64) -> String {
+    if done == 0 || elapsed <= 0.0 {
+        return String::new();
+    }
+    let each = elapsed / done as f64;
+    let left = duration(each * total.saturating_sub(done) as f64);
+    match each {
+        each if each < 1.0 => format!("{:.1} a second, {left} left", 1.0 / each),
+        each if each < 60.0 => format!("{:.1} a minute, {left} left", 60.0 / each),
+        each => format!("{:.1} an hour, {left} left", 3600.0 / each),
     }
 }
 
@@ -233,6 +296,14 @@ impl Drop for Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_read_well() {
+        assert_eq!(rate(0, 50, 3.0), "");
+        assert_eq!(rate(20, 50, 10.0), "2.0 a second, 15.0 s left");
+        assert_eq!(rate(10, 50, 100.0), "6.0 a minute, 6 min 40 s left");
+        assert_eq!(rate(1, 2, 7200.0), "0.5 an hour, 120 min 00 s left");
+    }
 
     #[test]
     fn places_speed_and_rest_read_well() {

@@ -33,6 +33,15 @@ pub struct RecogniserArgs {
 }
 
 impl RecogniserArgs {
+    /// Lets the folder of a model start at `folder`, if it is there; names stay names.
+    pub fn start_at(&mut self, folder: &Path) {
+        let Some(model) = &mut self.asr_model else { return };
+        let there = folder.join(&*model);
+        if there.is_dir() {
+            *model = there.to_string_lossy().into_owned();
+        }
+    }
+
     /// How to transcribe, with defaults for all that these flags do not say.
     pub fn recognition(&self, context: &Context) -> Result<Recognition> {
         let recogniser = match (self.asr, &self.asr_model) {
@@ -49,11 +58,15 @@ impl RecogniserArgs {
         Ok(Recognition { recogniser, language, seed: context.settings.seed, ..Recognition::default() })
     }
 
+    /// Whether any of these flags is given.
+    pub fn is_told(&self) -> bool {
+        self.asr.is_some() || self.asr_model.is_some() || self.language.is_some()
+    }
+
     /// The transcript that the user gives with `flag`, or how to find it.
     pub fn said(&self, text: Option<&str>, flag: &str, context: &Context) -> Result<Said> {
-        let told = self.asr.is_some() || self.asr_model.is_some() || self.language.is_some();
         match text {
-            Some(_) if told => Err(Error::usage(format!(
+            Some(_) if self.is_told() => Err(Error::usage(format!(
                 "nothing is to be transcribed: {flag} tells what the recording says"
             ))
             .hint(format!("leave {flag} out, or `--asr`, `--asr-model` and `--language`"))),

@@ -43,6 +43,8 @@ pub struct Settings {
     pub cache_size: u64,
     /// What tasks may do with what is cached.
     pub cache_use: CacheUse,
+    /// Where voices are kept.
+    pub voices: PathBuf,
 }
 
 /// The space of the cache when nobody says otherwise.
@@ -128,6 +130,7 @@ impl Settings {
             use_daemon: !global.no_daemon,
             timeout: global.timeout.and_then(|limit| limit.0),
             gpu_patience: global.gpu_wait.0,
+            voices: user_folder("XDG_DATA_HOME", ".local/share")?.join("voices"),
         })
     }
 }

@@ -1,15 +1,20 @@
 //! Running a task that makes speech, and delivering the sound.
 
 use super::Context;
-use super::output::{AudioFormat, Output, write_audio};
-use super::printer::duration;
+use super::gathered::Gathered;
+use super::output::{AudioFormat, Output, Part, write_audio};
+use super::printer::{Printer, duration};
+use super::progress::{Progress, clock, quoted};
 use crate::audio::Audio;
 use crate::audio::encode::{WavStream, raw_pcm16};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::Layout;
 use crate::runtime::Session;
-use crate::task::{Ended, Event, Found, Reply, SpeechOptions, SpeechReply, SpeechReport, Stage, Task};
+use crate::task::{
+    Analysed, Ended, Event, Found, PartOutcome, PartReport, Reply, SpeechOptions, SpeechReply, SpeechReport,
+    Stage, Task,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,9 +41,10 @@ pub struct SpeechArgs {
     /// Longest sequence in tokens, prompt included (41.7 tokens are a second)
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = max_length, help_heading = "Generation")]
     pub max_length: usize,
-    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Generation")]
-    pub retries: u32,
+    /// Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for
+    /// each part of a long text or recording]
+    #[arg(long, value_name = "N", help_heading = "Generation")]
+    pub retries: Option<u32>,
     /// How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)
     #[arg(long, value_name = "LAYOUT", default_value = "chat", value_parser = layout())]
     #[arg(help_heading = "Generation")]
@@ -67,13 +73,13 @@ fn max_length(text: &str) -> Result<usize, String> {
 }
 
 impl SpeechArgs {
-    /// Where the result goes, checked.
-    pub fn resolve_output(&self, path: &Path, context: &Context) -> Result<Output> {
-        let output = Output::resolve(path, self.format, self.force)?;
+    /// Where the result goes, by the names alone.
+    pub fn output(&self, path: &Path, context: &Context) -> Result<Output> {
+        let output = Output::named(path, self.format)?;
         if matches!(output, Output::Stdout(_)) && context.printer.is_json() {
             return Err(Error::usage("`--json` and `-o -` both write to stdout").hint("give a file to `-o`"));
         }
-        if matches!(output, Output::Stdout(_)) && self.retries > 0 {
+        if matches!(output, Output::Stdout(_)) && self.retries.is_some_and(|retries| retries > 0) {
             return Err(Error::usage("`--retries` cannot take back what `-o -` already wrote")
                 .hint("give a file to `-o`"));
         }
@@ -88,7 +94,8 @@ impl SpeechArgs {
             top_k: self.top_k,
             max_length: self.max_length,
             layout: self.layout,
-            retries: self.retries,
+            retries: self.retries.unwrap_or(0),
+            part_retries: self.retries.unwrap_or(SpeechOptions::default().part_retries),
             stream: matches!(output, Output::Stdout(_)),
         }
     }
@@ -96,7 +103,7 @@ impl SpeechArgs {
 
 /// One result as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct Delivered<'a> {
+pub struct Told<'a> {
     path: &'a str,
     seconds: f64,
     tokens: usize,
@@ -111,41 +118,127 @@ struct Delivered<'a> {
     stages: &'a BTreeMap<Stage, f64>,
     cache: &'a Found,
     steps: &'a [SpeechReport],
+    /// The parts of a long text or recording.
+    #[serde(skip_serializing_if = "<[PartReport]>::is_empty")]
+    parts: &'a [PartReport],
 }
 
-/// Runs `task` and delivers its sound to `output`.
+impl<'a> Told<'a> {
+    /// What is told of `reply`, whose sound lies at `path` and took `elapsed` seconds to make.
+    pub fn new(reply: &'a SpeechReply, path: &'a str, elapsed: f64) -> Self {
+        let last = reply.steps.last();
+        let seconds = last.map_or(0.0, |last| last.seconds);
+        let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
+        Self {
+            path,
+            seconds,
+            tokens: reply.steps.iter().map(|step| step.tokens).sum(),
+            seed: last.map_or(0, |last| last.seed),
+            ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
+            looped: reply.steps.iter().any(|step| step.looped),
+            real_time_factor: if seconds > 0.0 { elapsed / seconds } else { 0.0 },
+            elapsed,
+            transcript: reply.transcript.as_deref(),
+            stages: &reply.stages,
+            cache: &reply.cache,
+            steps: &reply.steps,
+            parts: &reply.parts,
+        }
+    }
+
+    /// The same for people.
+    pub fn line(&self) -> String {
+        let Self { path, real_time_factor, .. } = self;
+        let (sound, time) = (duration(self.seconds), duration(self.elapsed));
+        let parts = match self.parts.len() {
+            0 => String::new(),
+            parts => format!(", {parts} parts,"),
+        };
+        format!("{path}: {sound} of speech{parts} in {time} ({real_time_factor:.2} × real time)")
+    }
+}
+
+/// Runs `task` and delivers its sound to `output`; returns what a stored voice should keep.
 pub fn deliver(
     session: &mut Session,
     task: &Task,
     output: &Output,
     force: bool,
     context: &Context,
-) -> Result<()> {
+) -> Result<Option<Analysed>> {
     let started = Instant::now();
     let reply = match output {
         Output::Stdout(format) => stream(session, task, *format, context)?,
         Output::File(path, format) => {
             let mut progress = context.printer.progress();
-            let mut failed = None;
-            let reply = session.run(task, &mut |event| {
-                progress.show(&event);
-                if let Event::Intermediate { number, edit, audio } = &event
-                    && let Err(error) = write_audio(&step_path(path, *number, edit), *format, audio, force)
-                {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                context.interrupt.flow()
-            });
-            let reply = speech(failed.map_or(reply, Err)?)?;
-            write_audio(path, *format, &reply.audio, force)?;
+            let (reply, part) = make(session, task, (path, *format), force, &mut progress, context)?;
+            part.publish(force)?;
             Some(reply)
         }
     };
-    if let Some(reply) = reply {
-        tell(&reply, output, started.elapsed().as_secs_f64(), context);
+    let Some(reply) = reply else { return Ok(None) };
+    let path = match output {
+        Output::Stdout(_) => "-".to_string(),
+        Output::File(path, _) => path.display().to_string(),
+    };
+    warn(&reply, &context.printer);
+    let told = Told::new(&reply, &path, started.elapsed().as_secs_f64());
+    context.printer.result(&told, &told.line());
+    all_made(&reply.parts)?;
+    Ok(reply.analysed)
+}
+
+/// Runs `task` and leaves its sound, whole, beside its place; `force` lets the results of steps be replaced.
+pub fn make(
+    session: &mut Session,
+    task: &Task,
+    (path, format): (&Path, AudioFormat),
+    force: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<(SpeechReply, Part)> {
+    let (mut gathered, mut failed) = (None, None);
+    let reply = session.run(task, &mut |event| {
+        progress.show(&event);
+        let kept = match &event {
+            Event::Intermediate { number, edit, audio } => {
+                write_audio(&step_path(path, *number, edit), format, audio, force)
+            }
+            Event::Samples(audio) => gather(&mut gathered, path, audio),
+            _ => Ok(()),
+        };
+        match kept {
+            Ok(()) => context.interrupt.flow(),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    let reply = speech(failed.map_or(reply, Err)?)?;
+    let part = match gathered {
+        Some(gathered) => gathered.part(format)?,
+        None => Part::audio(path, format, &reply.audio)?,
+    };
+    Ok((reply, part))
+}
+
+fn gather(gathered: &mut Option<Gathered>, path: &Path, audio: &Audio) -> Result<()> {
+    let open = match gathered.take() {
+        Some(open) => open,
+        None => Gathered::beside(path, audio.sample_rate)?,
+    };
+    gathered.insert(open).push(audio)
+}
+
+/// An error when the result lacks parts for which the model said nothing.
+pub fn all_made(parts: &[PartReport]) -> Result<()> {
+    let failed = parts.iter().filter(|part| part.outcome == PartOutcome::Failed).count();
+    if failed == 0 {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the model said nothing in {failed} of {} parts; the rest is there", parts.len());
+    Err(Error::new(Kind::Partial, message).hint("try another `--seed`, or more `--retries`"))
 }
 
 /// Where the result of a step is kept: `out.1-denoise.wav` beside `out.wav`.
@@ -182,7 +275,8 @@ fn stream(
     }
 }
 
-fn speech(reply: Reply) -> Result<SpeechReply> {
+/// The speech that answers a task which makes speech.
+pub fn speech(reply: Reply) -> Result<SpeechReply> {
     match reply {
         Reply::Speech(reply) => Ok(reply),
         _ => Err(Error::internal("a task of speech was answered with something else")),
@@ -220,45 +314,40 @@ impl Sink {
     }
 }
 
-fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
-    let Some(last) = reply.steps.last() else { return };
-    let path = match output {
-        Output::Stdout(_) => "-".to_string(),
-        Output::File(path, _) => path.display().to_string(),
-    };
-    reply.steps.iter().for_each(|step| warn(step, context));
-    let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
-    let cut = reply.steps.iter().any(|step| step.ended == Ended::MaxLength);
-    let delivered = Delivered {
-        path: &path,
-        seconds: last.seconds,
-        tokens: reply.steps.iter().map(|step| step.tokens).sum(),
-        seed: last.seed,
-        ended: if cut { Ended::MaxLength } else { Ended::EndOfTurn },
-        looped: reply.steps.iter().any(|step| step.looped),
-        real_time_factor,
-        elapsed,
-        transcript: reply.transcript.as_deref(),
-        stages: &reply.stages,
-        cache: &reply.cache,
-        steps: &reply.steps,
-    };
-    let sound = duration(last.seconds);
-    let text =
-        format!("{path}: {sound} of speech in {} ({real_time_factor:.2} × real time)", duration(elapsed));
-    context.printer.result(&delivered, &text);
+/// Says what may be wrong with a result that is not an error.
+pub fn warn(reply: &SpeechReply, printer: &Printer) {
+    if reply.parts.is_empty() {
+        reply.steps.iter().for_each(|step| warn_of_step(step, "", printer));
+    }
+    reply.parts.iter().for_each(|part| warn_of_part(part, reply.parts.len(), printer));
 }
 
-/// Says what may be wrong with a result that is not an error.
-fn warn(report: &SpeechReport, context: &Context) {
-    let what =
-        report.edit.as_ref().map_or("the speech".to_string(), |edit| format!("the speech of `{edit}`"));
+/// Says what may be wrong with a part, and where it is.
+fn warn_of_part(part: &PartReport, total: usize, printer: &Printer) {
+    let place = format!(" in part {} of {total} ({}{})", part.number, clock(part.start), quoted(&part.text));
+    match part.outcome {
+        PartOutcome::Made => part.steps.iter().for_each(|step| warn_of_step(step, &place, printer)),
+        PartOutcome::Kept => {
+            printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
+        }
+        PartOutcome::Failed => printer.warning(&format!("the model said nothing{place}")),
+    }
+}
+
+/// Says what may be wrong with a result that is not an error; `place` follows its name.
+fn warn_of_step(report: &SpeechReport, place: &str, printer: &Printer) {
+    let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| match edit {
+        // Its value is a text.
+        Edit::Paralinguistic(_) => format!("the speech of `{}`", edit.kind()),
+        _ => format!("the speech of `{edit}`"),
+    });
+    let what = what + place;
     let retry =
         format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
-        context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
+        printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
     if report.looped {
-        context.printer.warning(&format!("{what} repeats itself at its end; {retry}"));
+        printer.warning(&format!("{what} repeats itself at its end; {retry}"));
     }
 }

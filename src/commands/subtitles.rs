@@ -57,7 +57,7 @@ pub struct Written<'a> {
     model: &'a str,
     language: Option<&'a str>,
     /// Seconds.
-    duration: f64,
+    pub duration: f64,
     confidence: Option<f64>,
     text: String,
     segments: &'a [Segment],

@@ -1,14 +1,16 @@
 //! `stepaudio transcribe`: what recordings say.
 
 use super::output::write_whole;
-use super::printer::duration;
+use super::printer::{Printer, duration};
 use super::recognition::RecogniserArgs;
-use super::recordings;
+use super::recordings::{self, Found};
 use super::subtitles::{TextFormat, Written};
 use super::{Context, input};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Session;
-use crate::task::{Found, Recognition, Recording, Reply, Stage, Task, TranscribeTask, TranscriptReply};
+use crate::task::{
+    self, CacheUse, Recognition, Recording, Reply, Stage, Task, TranscribeTask, TranscriptReply,
+};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -85,24 +87,21 @@ enum Purpose {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let printer = &context.printer;
-    let (format, jobs) = args.jobs(context)?;
-    let recognition = args.recognition(format, context)?;
+    let jobs = args.jobs(context)?;
     let skipped = jobs.iter().filter(|job| job.is_done(args)).count();
     let todo: Vec<&Job> = jobs.iter().filter(|job| !job.is_done(args)).collect();
     if skipped > 0 {
         printer.note(&format!("{skipped} of {} recordings are transcribed already", jobs.len()));
     }
-    if todo.is_empty() {
-        return Ok(());
-    }
+    let Some(first) = todo.first() else { return Ok(()) };
     todo.iter().try_for_each(|job| job.prepare(args.force))?;
     let mut session = Session::open(&context.settings.engine())?;
-    printer.detail(&format!("transcribing with {}", session.check_recognition(&recognition)?));
+    printer.detail(&format!("transcribing with {}", session.check_recognition(&first.recognition)?));
     let mut batch = printer.batch(todo.len());
     let mut failed = 0;
     for job in &todo {
         batch.start(&job.name());
-        match job.run(&mut session, &recognition, format, args.force, context) {
+        match job.run(&mut session, args.force, context) {
             Err(error) if todo.len() == 1 || ends_all(error.kind) => return Err(error.into()),
             Err(error) => {
                 failed += 1;
@@ -134,8 +133,31 @@ fn summary(all: usize, failed: usize, context: &Context) -> Result<()> {
 }
 
 impl Args {
+    /// Lets relative paths start at the folders of the recordings and of the results.
+    pub fn start_at(&mut self, inputs: &Path, outputs: &Path) {
+        self.inputs.iter_mut().for_each(|input| *input = inputs.join(&*input));
+        self.output = self.output.take().map(|output| outputs.join(output));
+        self.recogniser.start_at(inputs);
+    }
+
+    /// What the flags ask for, one job for each recording.
+    pub fn jobs(&self, context: &Context) -> Result<Vec<Job>> {
+        let (format, places) = self.places(context)?;
+        let recognition = self.recognition(format, context)?;
+        let several = places.len() > 1 || self.inputs.iter().any(|input| input.is_dir());
+        let job = |(found, output): (Found, _)| Job {
+            input: found.path,
+            output,
+            format,
+            recognition: recognition.clone(),
+            several,
+            cache: context.settings.cache_use,
+        };
+        Ok(places.into_iter().map(job).collect())
+    }
+
     /// All recordings with the places of their results, and how these are written.
-    fn jobs(&self, context: &Context) -> Result<(TextFormat, Vec<Job>)> {
+    fn places(&self, context: &Context) -> Result<(TextFormat, Vec<(Found, Option<PathBuf>)>)> {
         let found = recordings::find(&self.inputs, self.recursive)?;
         let several = found.len() > 1 || self.inputs.iter().any(|input| input.is_dir());
         let output = self.output.as_deref().filter(|output| *output != Path::new("-"));
@@ -143,10 +165,7 @@ impl Args {
         let named = ending.and_then(TextFormat::of_extension);
         let Some(output) = output else {
             let format = self.stdout_format(several, context)?;
-            return Ok((
-                format,
-                found.into_iter().map(|found| Job { found, output: None, several }).collect(),
-            ));
+            return Ok((format, found.into_iter().map(|found| (found, None)).collect()));
         };
         let is_folder = output.is_dir() || output.to_string_lossy().ends_with('/');
         if several && !is_folder && (named.is_some() || output.exists()) {
@@ -159,8 +178,7 @@ impl Args {
         } else {
             vec![output.to_path_buf()]
         };
-        let job = |(found, place)| Job { found, output: Some(place), several };
-        Ok((format, found.into_iter().zip(places).map(job).collect()))
+        Ok((format, found.into_iter().zip(places.into_iter().map(Some)).collect()))
     }
 
     /// What stdout can take.
@@ -199,17 +217,26 @@ impl Args {
     }
 }
 
-/// One recording and the file of its result; `None` is stdout.
-struct Job {
-    found: recordings::Found,
-    output: Option<PathBuf>,
+/// One recording to be transcribed.
+#[derive(Debug)]
+pub struct Job {
+    /// The recording, or `-`.
+    pub input: PathBuf,
+    /// The file of its result; `None` is stdout.
+    pub output: Option<PathBuf>,
+    /// How the result is written.
+    pub format: TextFormat,
+    /// How to listen.
+    pub recognition: Recognition,
+    /// What may be done with the cache.
+    cache: CacheUse,
     /// Whether others go to stdout too.
     several: bool,
 }
 
 /// One result as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct Delivered<'a> {
+pub struct Told<'a> {
     path: &'a str,
     output: Option<&'a Path>,
     elapsed: f64,
@@ -218,12 +245,29 @@ struct Delivered<'a> {
     #[serde(flatten)]
     transcript: Written<'a>,
     stages: &'a BTreeMap<Stage, f64>,
-    cache: &'a Found,
+    cache: &'a task::Found,
+}
+
+impl Told<'_> {
+    /// The same for people.
+    pub fn line(&self) -> String {
+        let place = self.output.map(|output| format!(" to {}", output.display())).unwrap_or_default();
+        let (sound, time) = (duration(self.transcript.duration), duration(self.elapsed));
+        format!("{}: {sound} of sound transcribed{place} in {time}", self.path)
+    }
+}
+
+/// The transcript that answers a task which transcribes.
+pub fn transcript(reply: Reply) -> Result<TranscriptReply> {
+    match reply {
+        Reply::Transcript(reply) => Ok(reply),
+        _ => Err(Error::internal("a transcription was answered with something else")),
+    }
 }
 
 impl Job {
     fn name(&self) -> String {
-        self.found.path.display().to_string()
+        self.input.display().to_string()
     }
 
     fn is_done(&self, args: &Args) -> bool {
@@ -234,35 +278,33 @@ impl Job {
         self.output.as_ref().map_or(Ok(()), |output| recordings::prepare(output, force))
     }
 
-    fn run(
-        &self,
-        session: &mut Session,
-        recognition: &Recognition,
-        format: TextFormat,
-        force: bool,
-        context: &Context,
-    ) -> Result<()> {
+    /// The task of transcribing `recording`.
+    pub fn task(&self, recording: Recording) -> Task {
+        let recognition = self.recognition.clone();
+        Task::Transcribe(TranscribeTask { recording, recognition, cache: self.cache })
+    }
+
+    fn run(&self, session: &mut Session, force: bool, context: &Context) -> Result<()> {
         let started = Instant::now();
-        let (path, _copy) = input::recording_file(&self.found.path)?;
-        let recording = Recording::File(path);
-        let cache = context.settings.cache_use;
-        let task = Task::Transcribe(TranscribeTask { recording, recognition: recognition.clone(), cache });
+        let (path, _copy) = input::recording_file(&self.input)?;
+        let task = self.task(Recording::File(path));
         let mut progress = context.printer.progress();
         let reply = session.run(&task, &mut |event| {
             progress.show(&event);
             context.interrupt.flow()
         })?;
         drop(progress);
-        let Reply::Transcript(reply) = reply else {
-            return Err(Error::internal("a transcription was answered with something else"));
-        };
-        let text = format.write(&reply.transcript);
+        let reply = transcript(reply)?;
+        let text = self.format.write(&reply.transcript);
         match &self.output {
             Some(path) => write_whole(path, force, |part| part.write_all(text.as_bytes()))?,
             None if context.printer.is_json() => {}
             None => self.print(&text, context),
         }
-        self.tell(&reply, started.elapsed().as_secs_f64(), context);
+        self.warn(&reply, &context.printer);
+        let name = self.name();
+        let told = self.told(&reply, &name, started.elapsed().as_secs_f64());
+        context.printer.result(&told, &told.line());
         Ok(())
     }
 
@@ -276,33 +318,29 @@ impl Job {
         }
     }
 
-    fn tell(&self, reply: &TranscriptReply, elapsed: f64, context: &Context) {
-        let TranscriptReply { transcript, warning, stages, cache } = reply;
+    /// Says what may be wrong with a transcript that is not an error.
+    pub fn warn(&self, reply: &TranscriptReply, printer: &Printer) {
         let name = self.name();
-        if let Some(warning) = warning {
-            context.printer.warning(&format!("`{name}`: {warning}"));
+        if let Some(warning) = &reply.warning {
+            printer.warning(&format!("`{name}`: {warning}"));
         }
-        if transcript.segments.is_empty() {
-            context.printer.warning(&format!("`{name}`: no words were heard"));
+        if reply.transcript.segments.is_empty() {
+            printer.warning(&format!("`{name}`: no words were heard"));
         }
-        let seconds = transcript.seconds;
-        let delivered = Delivered {
-            path: &name,
+    }
+
+    /// What is told of `reply`, which came of the recording `name` after `elapsed` seconds.
+    pub fn told<'a>(&'a self, reply: &'a TranscriptReply, name: &'a str, elapsed: f64) -> Told<'a> {
+        let seconds = reply.transcript.seconds;
+        Told {
+            path: name,
             output: self.output.as_deref(),
             elapsed,
             real_time_factor: if seconds > 0.0 { elapsed / seconds } else { 0.0 },
-            warning: warning.as_deref(),
-            transcript: Written::from(transcript),
-            stages,
-            cache,
-        };
-        let place = self.output.as_ref().map(|output| format!(" to {}", output.display()));
-        let text = format!(
-            "{name}: {} of sound transcribed{} in {}",
-            duration(seconds),
-            place.unwrap_or_default(),
-            duration(elapsed)
-        );
-        context.printer.result(&delivered, &text);
+            warning: reply.warning.as_deref(),
+            transcript: Written::from(&reply.transcript),
+            stages: &reply.stages,
+            cache: &reply.cache,
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod linguistic;
 pub mod llm;
 pub mod nn;
 pub mod paraformer;
+pub mod parts;
 pub mod semantic;
 pub mod speaker;
 pub mod synthesis;

@@ -1,10 +1,14 @@
 //! The engine: each task as a recipe over the models.
 
 use super::cache::Cache;
+use super::long::recording::Plan;
+use super::long::text::{Speaker, say};
 use super::residency::{HoldingsView, ModelSettings, Models};
-use super::results::{self, Request, Words};
+use super::results::{self, Words};
 use super::run::Run;
-use super::speech::{Spoken, speak};
+use super::speech::{Spoken, said_nothing, speak};
+use super::stored;
+use super::together::{self, Request};
 use super::transcription::Written;
 use super::transcripts::transcript;
 use super::voices::voice;
@@ -12,10 +16,13 @@ use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
 use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
+use crate::models::parts::text::parts;
+use crate::models::voice::SPEAKING_RATE;
 use crate::task::{
-    CloneTask, EditTask, Event, Recognition, Recording, Reply, Said, SpeechOptions, SpeechReply, Task,
-    TranscribeTask, TranscriptReply, Watch,
+    Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said, SpeechOptions,
+    SpeechReply, SpeechReport, Task, TogetherTask, TranscribeTask, TranscriptReply, Watch,
 };
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,13 +68,24 @@ impl Engine {
         match task {
             Task::Clone(task) => {
                 let mut run = Run::new(watch, &cache, task.cache);
-                let (spoken, heard) = self.clone_voice(task, &mut run)?;
-                speech_reply(vec![spoken], heard, run)
+                let (speech, heard) = self.clone_voice(task, &mut run)?;
+                Ok(speech.reply(heard, run))
+            }
+            Task::Together(task) => {
+                let cache_use = task.tasks.first().map(|task| task.cache).unwrap_or_default();
+                let mut run = Run::new(watch, &cache, cache_use);
+                self.together(task, &mut run).map(|()| Reply::Together)
             }
             Task::Edit(task) => {
                 let mut run = Run::new(watch, &cache, task.cache);
-                let (steps, heard) = self.edit(task, &mut run)?;
-                speech_reply(steps, heard, run)
+                let (speech, heard) = self.edit(task, &mut run)?;
+                Ok(speech.reply(heard, run))
+            }
+            Task::Analyse(task) => {
+                let mut run = Run::new(watch, &cache, task.cache);
+                check_recording(&task.recording, &mut run)?;
+                self.models.check_speech()?;
+                stored::analyse(&mut self.models, &task.recording, &mut run).map(Reply::Analysed)
             }
             Task::Transcribe(task) => {
                 self.models.check_recognition(&task.recognition)?;
@@ -80,46 +98,100 @@ impl Engine {
         }
     }
 
-    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Spoken, Option<String>)> {
+    /// The models, for recipes in other files.
+    pub(super) fn models(&mut self) -> &mut Models {
+        &mut self.models
+    }
+
+    fn clone_voice(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
+        let (heard, name) = self.know(task, run)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let speech = say(&mut self.models, Speaker::new(task, &name, transcript), run)?;
+        Ok((speech, heard))
+    }
+
+    /// Several clones, whose ids are generated side by side; the answers leave in [`Event::Answered`].
+    fn together(&mut self, task: &TogetherTask, run: &mut Run<'_, '_>) -> Result<()> {
+        let mut requests = VecDeque::new();
+        for (clone, number) in task.tasks.iter().zip(0..) {
+            match self.request(clone, number, run) {
+                Ok(request) => requests.push_back(request),
+                Err(error) => together::answered(number, Err(error), run)?,
+            }
+        }
+        let speaking = run.speaking(&mut self.models)?;
+        together::say(speaking, requests, task.most, run)
+    }
+
+    /// A clone of which only ids are missing.
+    fn request<'a>(
+        &mut self,
+        task: &'a CloneTask,
+        number: usize,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Request<'a>> {
+        let parts = parts(&task.text, task.parts.limit);
+        let [part] = parts.as_slice() else {
+            return Err(Error::usage("a long text cannot be spoken side by side with others"));
+        };
+        let (heard, name) = self.know(task, run)?;
+        let (voice, analysed) = stored::voice(&mut self.models, task, run)?;
+        let speaking = run.speaking(&mut self.models)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let prompt = Prompt::Clone { speaker: &name, transcript, audio: &voice.mixed, text: &part.text };
+        let prompt = prompt.ids(&speaking.tokenizer, task.speech.layout);
+        let (options, stages, found) = (&task.speech, run.take_stages(), run.take_found());
+        Ok(Request { number, prompt, voice, options, heard, analysed, stages, found })
+    }
+
+    /// What the recording of a clone was heard to say, when the task does not tell it, and its name in the prompt.
+    fn know(&mut self, task: &CloneTask, run: &mut Run<'_, '_>) -> Result<(Option<String>, String)> {
         check_recording(&task.reference, run)?;
         self.models.check_speech()?;
         let heard = self.hear(&task.reference, &task.transcript, run)?;
-        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let (speaker, text) = (&speaker_name(task, transcript), &task.text);
-        let words = Words::Clone { speaker, transcript, text };
-        let request = Request { recording: &task.reference, words, options: &task.speech };
-        let spoken = results::speech(&mut self.models, &request, run, |models, run| {
-            let voice = voice(models, &task.reference, run)?;
-            let prompt = Prompt::Clone { speaker, transcript, audio: &voice.mixed, text };
-            speak(run.speaking(models)?, &prompt, &voice, &task.speech, run)
-        })?;
-        Ok((spoken, heard))
+        let name = speaker_name(task, heard.as_deref().unwrap_or(known(&task.transcript)));
+        Ok((heard, name))
     }
 
-    /// Each edit hears the result of the one before; only the last may stream.
-    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Vec<Spoken>, Option<String>)> {
-        check_recording(&task.recording, run)?;
+    fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
         self.models.check_speech()?;
-        let heard = self.hear(&task.recording, &task.transcript, run)?;
-        let mut transcript = heard.as_deref().unwrap_or(known(&task.transcript));
-        let total = task.steps().count();
+        let recording = match Plan::of(&task.recording, run)? {
+            Plan::Whole(recording) => recording,
+            Plan::Parts(parts) => return parts.edit(self, task, run),
+        };
+        check_recording(&recording, run)?;
+        let heard = self.hear(&recording, &task.transcript, run)?;
+        let transcript = heard.as_deref().unwrap_or(known(&task.transcript));
+        let edits: Vec<Edit> = task.steps().cloned().collect();
+        let (recording, options) = (&*recording, &task.speech);
+        let chain = Chain { recording, transcript, edits: &edits, keep_steps: task.keep_steps, options };
+        let spoken = self.chain(&chain, run)?.ok_or_else(said_nothing)?;
+        Ok((Speech::whole(spoken), heard))
+    }
+
+    /// Each edit hears the result of the one before; only the last may stream. `None` when the model said nothing.
+    pub(super) fn chain(&mut self, chain: &Chain<'_>, run: &mut Run<'_, '_>) -> Result<Option<Vec<Spoken>>> {
+        let mut transcript = chain.transcript;
+        let total = chain.edits.len();
         let mut done: Vec<Spoken> = Vec::with_capacity(total);
-        for (edit, number) in task.steps().zip(1..) {
+        for (edit, number) in chain.edits.iter().zip(1..) {
             run.tell(Event::Step { number, total, edit: edit.clone() })?;
-            let stream = task.speech.stream && number == total;
-            let options = SpeechOptions { stream, ..task.speech.clone() };
-            let recording = done.last().map_or(&task.recording, |step| &step.audio);
-            let step = self.edit_once(recording, edit, transcript, &options, run)?;
+            let stream = chain.options.stream && number == total;
+            let options = SpeechOptions { stream, ..chain.options.clone() };
+            let recording = done.last().map_or(chain.recording, |step| &step.audio);
+            let Some(step) = self.edit_once(recording, edit, transcript, &options, run)? else {
+                return Ok(None);
+            };
             if let Edit::Paralinguistic(text) = edit {
                 transcript = text;
             }
-            if task.keep_steps && number < total {
+            if chain.keep_steps && number < total {
                 let audio = step.audio.clone();
                 run.tell(Event::Intermediate { number, edit: edit.clone(), audio })?;
             }
             done.push(step);
         }
-        Ok((done, heard))
+        Ok(Some(done))
     }
 
     fn edit_once(
@@ -129,15 +201,17 @@ impl Engine {
         transcript: &str,
         options: &SpeechOptions,
         run: &mut Run<'_, '_>,
-    ) -> Result<Spoken> {
+    ) -> Result<Option<Spoken>> {
         let instruction = &edit.instruction(transcript);
-        let request = Request { recording, words: Words::Edit { instruction }, options };
+        let request = results::Request { recording, words: Words::Edit { instruction }, options };
         let mut spoken = results::speech(&mut self.models, &request, run, |models, run| {
             let voice = voice(models, recording, run)?;
             let prompt = Prompt::Edit { instruction, audio: &voice.mixed };
             speak(run.speaking(models)?, &prompt, &voice, options, run)
         })?;
-        spoken.report.edit = Some(edit.clone());
+        if let Some(spoken) = &mut spoken {
+            spoken.report.edit = Some(edit.clone());
+        }
         Ok(spoken)
     }
 
@@ -165,15 +239,47 @@ fn known(said: &Said) -> &str {
     }
 }
 
-fn speech_reply(steps: Vec<Spoken>, transcript: Option<String>, run: Run<'_, '_>) -> Result<Reply> {
-    let (mut audio, mut reports) = (None, Vec::new());
-    for step in steps {
-        audio = Some(step.audio);
-        reports.push(step.report);
+/// Edits of a recording that the model can hear as a whole.
+pub(super) struct Chain<'a> {
+    pub(super) recording: &'a Audio,
+    /// What it says; an empty text when no edit needs it.
+    pub(super) transcript: &'a str,
+    /// All steps.
+    pub(super) edits: &'a [Edit],
+    /// Whether the result of every step but the last leaves in [`Event::Intermediate`].
+    pub(super) keep_steps: bool,
+    pub(super) options: &'a SpeechOptions,
+}
+
+/// Speech that was made.
+#[derive(Default)]
+pub(super) struct Speech {
+    /// Empty when it already left.
+    pub(super) samples: Vec<f32>,
+    pub(super) steps: Vec<SpeechReport>,
+    /// None when it was made as a whole.
+    pub(super) parts: Vec<PartReport>,
+    /// What a stored voice should keep.
+    pub(super) analysed: Option<Analysed>,
+}
+
+impl Speech {
+    /// The result of the last of these steps.
+    pub(super) fn whole(steps: Vec<Spoken>) -> Self {
+        let mut whole = Self::default();
+        for step in steps {
+            whole.samples = step.audio.samples;
+            whole.steps.push(step.report);
+        }
+        whole
     }
-    let audio = audio.ok_or_else(|| Error::usage("there is nothing to do"))?;
-    let (stages, cache) = run.finish();
-    Ok(Reply::Speech(SpeechReply { audio, transcript, steps: reports, stages, cache }))
+
+    fn reply(self, transcript: Option<String>, run: Run<'_, '_>) -> Reply {
+        let Self { samples, steps, parts, analysed } = self;
+        let audio = Audio { samples, sample_rate: SPEAKING_RATE };
+        let (stages, cache) = run.finish();
+        Reply::Speech(SpeechReply { audio, transcript, analysed, steps, parts, stages, cache })
+    }
 }
 
 /// The current prompts name nobody; the first release named the speaker after the recording.
@@ -187,7 +293,7 @@ fn speaker_name(task: &CloneTask, transcript: &str) -> String {
 /// Lengths that the model was made for (seconds); others work, but worse.
 const GOOD_SECONDS: RangeInclusive<f64> = 1.0..=30.0;
 /// A shorter recording gives the networks nothing to hear (seconds).
-const SHORTEST: f64 = 0.2;
+pub(super) const SHORTEST: f64 = 0.2;
 
 fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
     recording.require_seconds(SHORTEST, "the recording")?;
@@ -209,7 +315,7 @@ mod tests {
     use crate::models::nn::linear::{Precision, WeightKind};
     use crate::runtime::cache;
     use crate::runtime::device::DeviceChoice;
-    use crate::task::{Bucket, CacheUse, Lookups, Stage};
+    use crate::task::{Bucket, CacheUse, Lookups, PartOptions, Stage};
     use std::ops::ControlFlow;
     use std::path::Path;
     use std::{fs, io};
@@ -233,8 +339,10 @@ mod tests {
     fn clone_task() -> Task {
         Task::Clone(CloneTask {
             reference: decode::open(&data().join("audio/lighthouse.flac")).unwrap().mono(),
+            analysed: None,
             transcript: Said::Text("What it says.".into()),
             text: "New words.".into(),
+            parts: PartOptions::default(),
             speech: SpeechOptions::default(),
             cache: CacheUse { results: true, ..CacheUse::default() },
         })

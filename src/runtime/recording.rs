@@ -10,7 +10,7 @@ use crate::task::Recording;
 /// The rate of the recognisers (Hz).
 const LISTENING_RATE: u32 = 16_000;
 
-/// Blocks of a recording, of which one is held at a time.
+/// Blocks of a recording at the rate of the recognisers, of which one is held at a time.
 pub(super) struct Sound<'a> {
     source: Source<'a>,
     /// `None` before the first and after the last block.
@@ -25,7 +25,8 @@ pub(super) struct Sound<'a> {
     ended: bool,
 }
 
-enum Source<'a> {
+/// Blocks of a recording as they are, at any rate.
+pub(super) enum Source<'a> {
     Samples(Option<&'a Audio>, f64),
     File(Box<Blocks>),
 }
@@ -33,13 +34,7 @@ enum Source<'a> {
 impl<'a> Sound<'a> {
     /// Opens the recording.
     pub(super) fn open(recording: &'a Recording) -> Result<Self> {
-        let source = match recording {
-            Recording::Samples(audio) => Source::Samples(Some(audio), audio.seconds()),
-            Recording::File(path) if path.is_absolute() => Source::File(Box::new(Blocks::open(path)?)),
-            Recording::File(path) => {
-                return Err(Error::internal(format!("`{}` is not an absolute path", path.display())));
-            }
-        };
+        let source = Source::open(recording)?;
         let hasher = SoundHasher::default();
         let (given, loudest) = (0, 0.0);
         Ok(Self {
@@ -117,15 +112,32 @@ impl<'a> Sound<'a> {
 
     /// What is wrong with the recording, once it is read to its end.
     pub(super) fn warning(&self) -> Option<String> {
-        match &self.source {
-            Source::Samples(..) => None,
-            Source::File(blocks) => blocks.warning(),
-        }
+        self.source.warning()
     }
 }
 
-impl Source<'_> {
-    fn next_block(&mut self) -> Result<Option<Audio>> {
+impl<'a> Source<'a> {
+    /// Opens the recording.
+    pub(super) fn open(recording: &'a Recording) -> Result<Self> {
+        match recording {
+            Recording::Samples(audio) => Ok(Self::Samples(Some(audio), audio.seconds())),
+            Recording::File(path) if path.is_absolute() => Ok(Self::File(Box::new(Blocks::open(path)?))),
+            Recording::File(path) => {
+                Err(Error::internal(format!("`{}` is not an absolute path", path.display())))
+            }
+        }
+    }
+
+    /// What is wrong with the recording, once it is read to its end.
+    pub(super) fn warning(&self) -> Option<String> {
+        match self {
+            Self::Samples(..) => None,
+            Self::File(blocks) => blocks.warning(),
+        }
+    }
+
+    /// The next block of samples, `None` at the end.
+    pub(super) fn next_block(&mut self) -> Result<Option<Audio>> {
         match self {
             Self::Samples(audio, _) => Ok(audio.take().cloned()),
             Self::File(blocks) => blocks.next_block(),

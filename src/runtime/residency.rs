@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::models::flow::Flow;
 use crate::models::linguistic::LinguisticTokenizer;
 use crate::models::llm::model::{self, Model};
+use crate::models::llm::prefixes::Prefixes;
 use crate::models::llm::tokenizer::Tokenizer;
 use crate::models::nn::linear::{Precision, WeightKind};
 use crate::models::nn::source::{Checkpoint as Direct, Source};
@@ -141,6 +142,8 @@ pub struct Speaking {
     pub tokenizer: Tokenizer,
     /// Ids to ids.
     pub llm: Model,
+    /// Prompts that it has read.
+    pub prefixes: Prefixes,
     /// Codes to spectrogram.
     pub flow: Flow,
     /// Spectrogram to samples.
@@ -561,7 +564,8 @@ impl Reader<'_> {
         parts.step()?;
         let vocoder = checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?;
         parts.step()?;
-        Ok(Speaking { device: device.clone(), tokenizer, llm, flow, vocoder })
+        let prefixes = Prefixes::default();
+        Ok(Speaking { device: device.clone(), tokenizer, llm, prefixes, flow, vocoder })
     }
 
     /// Where the quantised copy of the language model is kept.
@@ -604,9 +608,7 @@ impl Reader<'_> {
             }
             _ => Box::new(Direct::new(open()?, kind, self.device)),
         };
-        let model = Model::new(&config, source.as_ref())?;
-        model.prepare()?;
-        Ok(model)
+        Model::new(&config, source.as_ref())
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Words<'a> {
     Edit { instruction: &'a str },
 }
 
-/// The speech of `request`: kept from before, or made by `make`.
+/// The speech of `request`: kept from before, or made by `make`, which gives `None` when the model said nothing.
 ///
 /// Speech that leaves while it is made is kept too, apart from the other kind, as it sounds a little different; when it is known
 /// it leaves in one piece.
@@ -34,8 +34,8 @@ pub(super) fn speech(
     models: &mut Models,
     request: &Request<'_>,
     run: &mut Run<'_, '_>,
-    make: impl FnOnce(&mut Models, &mut Run<'_, '_>) -> Result<Spoken>,
-) -> Result<Spoken> {
+    make: impl FnOnce(&mut Models, &mut Run<'_, '_>) -> Result<Option<Spoken>>,
+) -> Result<Option<Spoken>> {
     if !run.cache_use().results {
         return make(models, run);
     }
@@ -45,16 +45,16 @@ pub(super) fn speech(
             let samples = std::mem::take(&mut spoken.audio.samples);
             run.tell(Event::Samples(Audio { samples, ..spoken.audio }))?;
         }
-        return Ok(spoken);
+        return Ok(Some(spoken));
     }
-    let mut spoken = make(models, run)?;
+    let Some(mut spoken) = make(models, run)? else { return Ok(None) };
     let samples = spoken.left.take();
     // Asked again: only now it is certain which weights spoke.
     if let Some(key) = key(models, request) {
         let samples = samples.as_deref().unwrap_or(&spoken.audio.samples);
         run.keep(Bucket::Results, &key, &write(&spoken.report, samples))?;
     }
-    Ok(spoken)
+    Ok(Some(spoken))
 }
 
 /// `None` when it cannot be told which weights would speak.

@@ -3,6 +3,8 @@
 use super::cache::Cache;
 use super::cache::key::Key;
 use super::residency::{Listening, Models, Speaking, proceed};
+use crate::audio::Audio;
+use crate::audio::join::Joiner;
 use crate::error::Result;
 use crate::models::voice::Listener;
 use crate::task::{Bucket, CacheUse, Event, Found, Recogniser, Stage, Watch};
@@ -103,6 +105,33 @@ impl<'w, 'e> Run<'w, 'e> {
         models.recogniser(wanted, self.watch)
     }
 
+    /// Does `work` with its sound going through `joiner` on its way to the listener.
+    pub(super) fn through<T>(
+        &mut self,
+        joiner: &mut Joiner,
+        work: impl FnOnce(&mut Run<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let Self { watch, stages, cache, cache_use, found } = self;
+        let mut joined = |event: Event| match event {
+            Event::Samples(Audio { samples, sample_rate }) => match joiner.push(&samples) {
+                samples if samples.is_empty() => watch(Event::Tick),
+                samples => watch(Event::Samples(Audio { samples, sample_rate })),
+            },
+            other => watch(other),
+        };
+        let (stages_so_far, found_so_far) = (std::mem::take(stages), std::mem::take(found));
+        let mut inner = Run {
+            watch: &mut joined,
+            stages: stages_so_far,
+            cache: *cache,
+            cache_use: *cache_use,
+            found: found_so_far,
+        };
+        let result = work(&mut inner);
+        (*stages, *found) = (inner.stages, inner.found);
+        result
+    }
+
     /// Tells the listener; an error when it wants the task to stop.
     pub(super) fn tell(&mut self, event: Event) -> Result<()> {
         proceed(self.show(event))
@@ -116,6 +145,16 @@ impl<'w, 'e> Run<'w, 'e> {
     /// Asks whether to go on, with nothing to tell.
     pub(super) fn poll(&mut self) -> ControlFlow<()> {
         self.show(Event::Tick)
+    }
+
+    /// Seconds spent in each stage since this was asked before.
+    pub(super) fn take_stages(&mut self) -> BTreeMap<Stage, f64> {
+        std::mem::take(&mut self.stages)
+    }
+
+    /// What was found in the cache since this was asked before.
+    pub(super) fn take_found(&mut self) -> Found {
+        std::mem::take(&mut self.found)
     }
 
     /// Seconds spent in each stage, and what was found in the cache.

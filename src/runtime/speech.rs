@@ -27,32 +27,44 @@ pub(super) struct Spoken {
     pub(super) report: SpeechReport,
 }
 
-/// Generates the ids of `prompt` and turns them into sound.
+/// Generates the ids of `prompt` and turns them into sound; `None` when the model said nothing.
 pub(super) fn speak(
     models: &Speaking,
     prompt: &Prompt<'_>,
     voice: &Voice,
     options: &SpeechOptions,
     run: &mut Run<'_, '_>,
-) -> Result<Spoken> {
+) -> Result<Option<Spoken>> {
     let ids = prompt.ids(&models.tokenizer, options.layout);
     let speech = Speech { models, prompt: &ids, voice, options };
-    if options.stream { speech.live(run) } else { speech.whole(run) }
+    if options.stream { speech.live_until_sound(run) } else { speech.whole(run) }
 }
 
-struct Speech<'a> {
-    models: &'a Speaking,
-    prompt: &'a [u32],
-    voice: &'a Voice,
-    options: &'a SpeechOptions,
+/// A prompt and all that turns it into sound.
+pub(super) struct Speech<'a> {
+    pub(super) models: &'a Speaking,
+    pub(super) prompt: &'a [u32],
+    pub(super) voice: &'a Voice,
+    pub(super) options: &'a SpeechOptions,
 }
 
 impl Speech<'_> {
-    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         let (generation, seed) = self.generate_until_sound(run)?;
-        let mixed = codes::from_ids(whole_groups(&generation.ids)?, self.models.tokenizer.audio_base())?;
+        self.sound(&generation, seed, run)
+    }
+
+    /// The sound of what was generated; `None` when the model said nothing.
+    pub(super) fn sound(
+        &self,
+        generation: &Generation,
+        seed: u64,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Option<Spoken>> {
+        let Some(ids) = whole_groups(&generation.ids) else { return Ok(None) };
+        let mixed = codes::from_ids(ids, self.models.tokenizer.audio_base())?;
         let samples = self.synthesize(&mixed, seed, run)?;
-        Ok(spoken(&generation, seed, samples.len(), samples))
+        Ok(Some(spoken(generation, seed, samples.len(), samples)))
     }
 
     /// Generates with one seed after the other while the result is cut, looped or empty and retries are left.
@@ -72,12 +84,16 @@ impl Speech<'_> {
         Err(Error::internal("no attempt was made"))
     }
 
-    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
+    /// How ids are generated.
+    pub(super) fn generation(&self) -> generate::Options {
         let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
-        let sampling = Settings { temperature, top_k, ..Settings::default() };
-        let options = generate::Options { sampling, max_length };
-        let generator = Generator::new(&self.models.llm, Head::audio(&self.models.tokenizer))?;
-        generator.generate(self.prompt, &options, &mut rng(seed, Draws::Sampler), watch)
+        generate::Options { sampling: Settings { temperature, top_k, ..Settings::default() }, max_length }
+    }
+
+    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
+        let Speaking { llm, tokenizer, prefixes, .. } = self.models;
+        let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
+        generator.generate(self.prompt, &self.generation(), &mut rng(seed, Draws::Sampler), watch)
     }
 
     fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
@@ -98,12 +114,24 @@ impl Speech<'_> {
         })
     }
 
+    /// Speaks live with one seed after the other while nothing is said: nothing has left then that would have to be taken
+    /// back.
+    fn live_until_sound(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
+        for attempt in 0..=self.options.retries {
+            let spoken = self.live(self.options.seed.wrapping_add(attempt.into()), run)?;
+            if spoken.is_some() {
+                return Ok(spoken);
+            }
+        }
+        Ok(None)
+    }
+
     /// Sends sound while ids come; the flow and the vocoder run between two ids.
-    fn live(&self, run: &mut Run<'_, '_>) -> Result<Spoken> {
+    fn live(&self, seed: u64, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         run.stage(Stage::Generate, |run| {
-            let mut sound = LiveSound::start(self, run.cache_use().results)?;
+            let mut sound = LiveSound::start(self, seed, run.cache_use().results)?;
             let mut failed = None;
-            let generation = self.generate(self.options.seed, &mut |ids| match sound.hear(ids, run) {
+            let generation = self.generate(seed, &mut |ids| match sound.hear(ids, run) {
                 Ok(()) => count(ids, run),
                 Err(error) => {
                     failed = Some(error);
@@ -111,9 +139,11 @@ impl Speech<'_> {
                 }
             });
             let generation = failed.map_or(generation, Err)?;
-            whole_groups(&generation.ids)?;
+            if whole_groups(&generation.ids).is_none() {
+                return Ok(None);
+            }
             let Sent { samples, kept } = sound.finish(&generation.ids, run)?;
-            Ok(Spoken { left: kept, ..spoken(&generation, self.options.seed, samples, Vec::new()) })
+            Ok(Some(Spoken { left: kept, ..spoken(&generation, seed, samples, Vec::new()) }))
         })
     }
 }
@@ -136,12 +166,12 @@ struct Sent {
 }
 
 impl<'a> LiveSound<'a> {
-    fn start(speech: &Speech<'a>, keep: bool) -> Result<Self> {
+    fn start(speech: &Speech<'a>, seed: u64, keep: bool) -> Result<Self> {
         let Speech { models, voice, options, .. } = *speech;
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
         let stream = models.synthesizer().stream(voice.prompt.clone(), noise, &StreamConfig::default())?;
-        let rng = rng(options.seed, Draws::Vocoder);
+        let rng = rng(seed, Draws::Vocoder);
         let sent = Sent { samples: 0, kept: keep.then(Vec::new) };
         Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, sent })
     }
@@ -186,17 +216,20 @@ fn count(ids: &[u32], run: &mut Run<'_, '_>) -> ControlFlow<()> {
     run.show(Event::Advanced { stage: Stage::Generate, done: ids.len(), total: None })
 }
 
-/// The ids of the groups that are complete; none at all is an error.
-fn whole_groups(ids: &[u32]) -> Result<&[u32]> {
-    match ids.len() / codes::GROUP * codes::GROUP {
-        0 => Err(Error::new(Kind::Inference, "the model said nothing")
-            .hint("try another `--seed`, let `--retries 3` do so, or give a longer text")),
-        whole => Ok(&ids[..whole]),
-    }
+/// The error of a whole text or recording for which the model said nothing.
+pub(super) fn said_nothing() -> Error {
+    Error::new(Kind::Inference, "the model said nothing")
+        .hint("try another `--seed`, let `--retries 3` do so, or give a longer text")
+}
+
+/// The ids of the groups that are complete, if there are any.
+fn whole_groups(ids: &[u32]) -> Option<&[u32]> {
+    let whole = ids.len() / codes::GROUP * codes::GROUP;
+    (whole > 0).then(|| &ids[..whole])
 }
 
 /// What is wrong with a generation, in words that follow "the speech".
-fn problem(generation: &Generation) -> Option<&'static str> {
+pub(super) fn problem(generation: &Generation) -> Option<&'static str> {
     match generation {
         Generation { ids, .. } if ids.len() < codes::GROUP => Some("is empty"),
         Generation { ended: generate::Ended::MaxLength, .. } => Some("ran into the length limit"),
@@ -223,13 +256,13 @@ fn spoken(generation: &Generation, seed: u64, made: usize, samples: Vec<f32>) ->
 
 /// Random streams of one seed, so that no stage's draws depend on another's.
 #[derive(Clone, Copy)]
-enum Draws {
+pub(super) enum Draws {
     Flow,
     Sampler,
     Vocoder,
 }
 
-fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
+pub(super) fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(draws as u64);
     rng

@@ -5,8 +5,10 @@ use crate::support::Home;
 #[test]
 fn help_of_every_command() {
     let home = Home::new();
-    for command in ["", "clone", "edit", "transcribe", "doctor", "completions"] {
-        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+    for command in
+        ["", "clone", "edit", "transcribe", "batch", "voices", "voices add", "doctor", "completions"]
+    {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim(), home.run(&args).succeeded().transcript());
     }
 }

@@ -22,8 +22,8 @@ use stepaudio::runtime::client::{Client, Outcome};
 use stepaudio::runtime::socket::Socket;
 use stepaudio::runtime::status::{self, Status};
 use stepaudio::task::{
-    CacheUse, CloneTask, EditTask, Event, Recogniser, Recognition, Recording, Reply, Said, SpeechOptions,
-    Task, TranscribeTask, Watch,
+    CacheUse, CloneTask, EditTask, Event, PartOptions, Recogniser, Recognition, Recording, Reply, Said,
+    SpeechOptions, Task, TranscribeTask, Watch,
 };
 
 /// Longest time that anything here may take before it counts as stuck.
@@ -160,8 +160,10 @@ fn short_clone(seed: u64) -> Task {
     let transcript = Said::Text("A buzz.".into());
     Task::Clone(CloneTask {
         reference: buzz(seed, 1.0),
+        analysed: None,
         transcript,
         text: format!("Say {seed}."),
+        parts: PartOptions::default(),
         speech,
         cache: COMPUTED,
     })
@@ -180,7 +182,8 @@ fn short_transcription(seed: u64) -> Task {
 /// Speech that takes minutes, in many steps.
 fn endless(seed: u64) -> Task {
     Task::Edit(EditTask {
-        recording: buzz(seed, 1.0),
+        recording: Recording::Samples(buzz(seed, 1.0)),
+        alignment: None,
         transcript: Said::Text("A buzz.".into()),
         edits: vec![Edit::Denoise],
         repeat: 10_000,

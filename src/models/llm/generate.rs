@@ -1,9 +1,10 @@
 //! The generation loop: read the prompt, then choose, read and choose again until the turn ends.
 
-use super::model::{Model, Unembedding};
+use super::cache::Cache;
+use super::model::{Model, Unembedding, Workspace};
+use super::prefixes::Prefixes;
 use super::sampler::{Head, Sampler, Settings};
 use crate::error::{Error, Result};
-use candle_core::Tensor;
 use rand::Rng;
 use std::ops::ControlFlow;
 
@@ -48,6 +49,7 @@ pub struct Generator<'a> {
     model: &'a Model,
     unembedding: Unembedding,
     head: Head,
+    prefixes: Option<&'a Prefixes>,
 }
 
 /// Sees the ids so far: before each piece of the prompt (none yet) and after each new id. May stop the generation.
@@ -57,7 +59,12 @@ impl<'a> Generator<'a> {
     /// A generator that computes the logits of `head` only.
     pub fn new(model: &'a Model, head: Head) -> Result<Self> {
         let unembedding = model.unembedding(head.ids().as_deref())?;
-        Ok(Self { model, unembedding, head })
+        Ok(Self { model, unembedding, head, prefixes: None })
+    }
+
+    /// The same, with the starts of prompts that `prefixes` knows; those that it reads become known.
+    pub fn remembering(self, prefixes: &'a Prefixes) -> Self {
+        Self { prefixes: Some(prefixes), ..self }
     }
 
     /// Continues `prompt` with ids drawn with `rng`.
@@ -70,38 +77,13 @@ impl<'a> Generator<'a> {
         rng: &mut R,
         watch: Watch<'_>,
     ) -> Result<Generation> {
-        let room = options.max_length.saturating_sub(prompt.len());
-        if room == 0 {
-            return Err(too_long(prompt.len(), options.max_length));
-        }
-        let mut cache = self.model.cache(prompt.len() + room.min(FIRST_ROOM))?;
-        let mut sampler = Sampler::new(options.sampling, self.head);
-        let read = self.model.prefill(&mut cache, prompt, &mut |_| watch(&[]))?;
-        let ControlFlow::Continue(mut hidden) = read else {
-            return Err(Error::interrupted());
-        };
-        let mut history = prompt.to_vec();
+        let mut alone = Batch::new(self);
+        alone.join(prompt, options, rng, watch)?;
         loop {
-            let new = history.len() - prompt.len();
-            let logits = self.logits(&hidden)?;
-            let id = sampler.next(&logits, &history, new, rng)?;
-            if id == self.eos() {
-                return Ok(ended(&history[prompt.len()..], Ended::EndOfTurn));
+            if let Some((_, generation)) = alone.step(&mut |_, ids| watch(ids))?.pop() {
+                return generation;
             }
-            history.push(id);
-            let ids = &history[prompt.len()..];
-            if watch(ids).is_break() {
-                return Err(Error::interrupted());
-            }
-            if ids.len() == room {
-                return Ok(ended(ids, Ended::MaxLength));
-            }
-            hidden = self.model.decode(&mut cache, id)?;
         }
-    }
-
-    fn logits(&self, hidden: &Tensor) -> Result<Vec<f32>> {
-        Ok(self.unembedding.logits(hidden)?.flatten_all()?.to_vec1()?)
     }
 
     fn eos(&self) -> u32 {
@@ -110,6 +92,161 @@ impl<'a> Generator<'a> {
         }
     }
 }
+
+/// Names one conversation of a [`Batch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// Sees the ids of one conversation after each new id. May end that conversation.
+pub type BatchWatch<'a> = &'a mut dyn FnMut(Ticket, &[u32]) -> ControlFlow<()>;
+
+/// Conversations that go on side by side: each step gives every one of them an id, in one pass over the weights.
+///
+/// They join and leave when they like; each has its own prompt, options and random numbers, and on a CPU gets exactly
+/// the ids that it would get alone.
+#[derive(Debug)]
+pub struct Batch<'g, R> {
+    generator: &'g Generator<'g>,
+    members: Vec<Member<R>>,
+    joined: u64,
+    work: Workspace,
+}
+
+/// One conversation.
+#[derive(Debug)]
+struct Member<R> {
+    ticket: Ticket,
+    cache: Cache,
+    sampler: Sampler,
+    rng: R,
+    /// The prompt, then the new ids.
+    history: Vec<u32>,
+    prompt: usize,
+    max_length: usize,
+    /// What the next id is chosen from.
+    logits: Vec<f32>,
+}
+
+impl<R> Member<R> {
+    fn ids(&self) -> &[u32] {
+        &self.history[self.prompt..]
+    }
+}
+
+impl<R: Rng> Member<R> {
+    /// Chooses one id; how the conversation ended, if it did.
+    fn choose(&mut self, eos: u32, watch: BatchWatch<'_>) -> Result<Option<Generation>> {
+        let new = self.ids().len();
+        let id = self.sampler.next(&self.logits, &self.history, new, &mut self.rng)?;
+        if id == eos {
+            return Ok(Some(ended(self.ids(), Ended::EndOfTurn)));
+        }
+        self.history.push(id);
+        if watch(self.ticket, self.ids()).is_break() {
+            return Err(Error::interrupted());
+        }
+        let full = self.history.len() == self.max_length;
+        Ok(full.then(|| ended(self.ids(), Ended::MaxLength)))
+    }
+}
+
+impl<'g, R: Rng> Batch<'g, R> {
+    /// No conversations yet.
+    pub fn new(generator: &'g Generator<'g>) -> Self {
+        Self { generator, members: Vec::new(), joined: 0, work: Workspace::default() }
+    }
+
+    /// How many conversations go on.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether no conversation goes on.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The new ids of a conversation that goes on.
+    pub fn ids(&self, ticket: Ticket) -> Option<&[u32]> {
+        self.members.iter().find(|member| member.ticket == ticket).map(Member::ids)
+    }
+
+    /// Reads `prompt`, whose continuation then takes part in every step.
+    ///
+    /// Errors as [`Generator::generate`]; the other conversations go on after them. `watch` is called before each
+    /// piece of the prompt.
+    pub fn join(&mut self, prompt: &[u32], options: &Options, rng: R, watch: Watch<'_>) -> Result<Ticket> {
+        let room = options.max_length.saturating_sub(prompt.len());
+        if room == 0 {
+            return Err(too_long(prompt.len(), options.max_length));
+        }
+        let Generator { model, unembedding, head, prefixes } = self.generator;
+        let capacity = prompt.len() + room.min(FIRST_ROOM);
+        let mut cache = match prefixes {
+            Some(prefixes) => prefixes.start(model, prompt, capacity)?,
+            None => model.cache(capacity)?,
+        };
+        let rest = prompt.get(cache.len()..).unwrap_or_default();
+        let read = model.prefill(&mut self.work, &mut cache, rest, unembedding, &mut |_| watch(&[]))?;
+        let ControlFlow::Continue(logits) = read else {
+            return Err(Error::interrupted());
+        };
+        if let Some(prefixes) = prefixes {
+            prefixes.keep(prompt, &cache);
+        }
+        let ticket = Ticket(self.joined);
+        self.joined += 1;
+        self.members.push(Member {
+            ticket,
+            cache,
+            sampler: Sampler::new(options.sampling, *head),
+            rng,
+            history: prompt.to_vec(),
+            prompt: prompt.len(),
+            max_length: options.max_length,
+            logits: logits.to_vec(),
+        });
+        Ok(ticket)
+    }
+
+    /// Takes a conversation out before its end; its new ids, if it went on.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<Vec<u32>> {
+        let place = self.members.iter().position(|member| member.ticket == ticket)?;
+        Some(self.members.remove(place).ids().to_vec())
+    }
+
+    /// Gives every conversation one more id; those that ended with it have left.
+    ///
+    /// An error inside the list, or `watch` that breaks ([`Error::interrupted`]), ends that conversation alone; an error
+    /// of the step itself ends them all.
+    pub fn step(&mut self, watch: BatchWatch<'_>) -> Result<Vec<(Ticket, Result<Generation>)>> {
+        let eos = self.generator.eos();
+        let mut over = Vec::new();
+        self.members.retain_mut(|member| match member.choose(eos, watch).transpose() {
+            None => true,
+            Some(end) => {
+                over.push((member.ticket, end));
+                false
+            }
+        });
+        for members in self.members.chunks_mut(WIDTH) {
+            let newest = members.iter().filter_map(|member| member.history.last().copied());
+            let newest: Vec<u32> = newest.collect();
+            let (mut caches, mut logits) = (Vec::new(), Vec::new());
+            for member in members {
+                caches.push(&mut member.cache);
+                logits.push(&mut member.logits);
+            }
+            let Generator { model, unembedding, .. } = self.generator;
+            let found = model.decode(&mut self.work, &mut caches, &newest, unembedding)?;
+            logits.into_iter().zip(found).for_each(|(logits, found)| logits.copy_from_slice(found));
+        }
+        Ok(over)
+    }
+}
+
+/// Conversations that go through the layers together.
+const WIDTH: usize = 16;
 
 /// New positions for which the cache has room at first: 24 seconds of speech.
 const FIRST_ROOM: usize = 1024;
@@ -129,8 +266,10 @@ mod tests {
     use super::super::model::tests::{config, random_model};
     use super::*;
     use crate::error::Kind;
+    use crate::models::nn::linear::WeightKind;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
+    use std::collections::BTreeMap;
 
     fn options(max_length: usize) -> Options {
         let sampling = Settings { temperature: 0.9, top_k: 0, repetition_window: 0, constrained: false };
@@ -138,11 +277,9 @@ mod tests {
     }
 
     fn run(prompt: &[u32], eos: u32, max_length: usize, watch: Watch<'_>) -> Result<Generation> {
-        let model = random_model(&config(), crate::models::nn::linear::WeightKind::F32);
-        let head = Head::Full { audio_base: 20, eos };
-        let generator = Generator::new(&model, head).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        generator.generate(prompt, &options(max_length), &mut rng, watch)
+        with_generator(WeightKind::F32, eos, |generator| {
+            generator.generate(prompt, &options(max_length), &mut seeded(1), watch)
+        })
     }
 
     #[test]
@@ -184,5 +321,87 @@ mod tests {
             };
             assert_eq!(run(&[1, 2], 1000, 9, stop).unwrap_err().kind, Kind::Interrupted);
         }
+    }
+
+    /// A generator over a small random model of `kind`, and the ends of its turns.
+    fn with_generator<T>(kind: WeightKind, eos: u32, use_it: impl FnOnce(&Generator<'_>) -> T) -> T {
+        let model = random_model(&config(), kind);
+        use_it(&Generator::new(&model, Head::Full { audio_base: 20, eos }).unwrap())
+    }
+
+    fn seeded(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    /// Prompts of different lengths.
+    fn prompts(count: usize) -> Vec<Vec<u32>> {
+        (0..count as u32).map(|i| (0..=5 * i).map(|j| (i * 611 + j * 37) % 5200).collect()).collect()
+    }
+
+    #[test]
+    fn side_by_side_they_say_what_each_says_alone() {
+        for kind in [WeightKind::F32, WeightKind::Bf16, WeightKind::Q8] {
+            with_generator(kind, 1000, |generator| {
+                let prompts = prompts(9);
+                let watch = &mut |_: &[u32]| ControlFlow::Continue(());
+                let length = |index: usize| prompts[index].len() + 3 + index % 4 * 3;
+                let alone = |index: usize| {
+                    let rng = &mut seeded(index as u64);
+                    generator.generate(&prompts[index], &options(length(index)), rng, &mut |_| {
+                        ControlFlow::Continue(())
+                    })
+                };
+                let mut batch = Batch::new(generator);
+                let mut waiting = 0..prompts.len();
+                let mut found: BTreeMap<Ticket, Generation> = BTreeMap::new();
+                let mut tickets = Vec::new();
+                while !batch.is_empty() || !waiting.is_empty() {
+                    // Two join at each step.
+                    for index in waiting.by_ref().take(2) {
+                        let rng = seeded(index as u64);
+                        let options = options(length(index));
+                        tickets.push(batch.join(&prompts[index], &options, rng, watch).unwrap());
+                    }
+                    let over = batch.step(&mut |_, _| ControlFlow::Continue(())).unwrap();
+                    found.extend(over.into_iter().map(|(ticket, end)| (ticket, end.unwrap())));
+                }
+                for (index, ticket) in tickets.iter().enumerate() {
+                    assert_eq!(found[ticket], alone(index).unwrap(), "{kind}, {index}");
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn one_that_leaves_or_is_stopped_does_not_disturb_the_others() {
+        with_generator(WeightKind::F32, 1000, |generator| {
+            let prompts = prompts(3);
+            let go_on = &mut |_: &[u32]| ControlFlow::Continue(());
+            let mut batch = Batch::new(generator);
+            let tickets: Vec<Ticket> = (0..3)
+                .map(|i| batch.join(&prompts[i], &options(prompts[i].len() + 6), seeded(1), go_on).unwrap())
+                .collect();
+            assert!(batch.join(&prompts[0], &options(1), seeded(1), go_on).is_err());
+            let stop = &mut |_: &[u32]| ControlFlow::Break(());
+            assert_eq!(
+                batch.join(&prompts[0], &options(9), seeded(1), stop).unwrap_err().kind,
+                Kind::Interrupted
+            );
+            assert_eq!(batch.len(), 3);
+            let mut over = batch.step(&mut |ticket, _| {
+                if ticket == tickets[1] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let (ticket, end) = over.as_mut().unwrap().pop().unwrap();
+            assert_eq!((ticket, end.unwrap_err().kind), (tickets[1], Kind::Interrupted));
+            assert_eq!(batch.leave(tickets[2]).map(|ids| ids.len()), Some(1));
+            assert_eq!((batch.leave(tickets[2]), batch.ids(tickets[2])), (None, None));
+            let mut last = Vec::new();
+            while !batch.is_empty() {
+                last = batch.step(&mut |_, _| ControlFlow::Continue(())).unwrap();
+            }
+            let alone =
+                generator.generate(&prompts[0], &options(prompts[0].len() + 6), &mut seeded(1), go_on);
+            assert_eq!(last.pop().unwrap().1.unwrap(), alone.unwrap());
+        });
     }
 }

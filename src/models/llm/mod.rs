@@ -1,10 +1,14 @@
 //! The audio language model: text and audio ids in, audio ids out.
 
 pub mod attention;
+pub mod cache;
 pub mod config;
+mod cpu;
 pub mod edits;
 pub mod generate;
 pub mod model;
+mod pages;
+pub mod prefixes;
 pub mod prompt;
 pub mod sampler;
 pub mod tokenizer;

@@ -3,13 +3,15 @@
 //! Origin: `Step1ForCausalLM`, `modeling_step1.py` of the released checkpoint (copy in
 //! vantagewithai/Vantage-Step-Audio-EditX, `coreeditx/model_loader.py`).
 
-use super::attention::{Attention, Cache, Penalties};
+use super::attention::{Attention, penalties};
+use super::cache::{Cache, Memory, Tensors};
 use super::config::Config;
+use super::cpu::Buffers;
+use super::pages::PagedAttention;
 use crate::error::{Error, Result};
-use crate::models::nn::linear::Linear;
+use crate::models::nn::linear::{Linear, WeightKind};
 use crate::models::nn::source::{Request, Role, Source, Table};
 use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
 use std::ops::ControlFlow;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -27,18 +29,22 @@ pub enum Point {
 }
 
 /// Sees the residual stream `[n, hidden]` of each piece of the input at each [`Point`].
-pub type Trace<'a> = &'a mut dyn FnMut(Point, &Tensor);
+pub type Trace<'a> = &'a mut (dyn FnMut(Point, &Tensor) + Send);
 
-/// The language model without its head.
+/// The language model.
 #[derive(Debug)]
 pub struct Model {
-    config: Config,
-    embedding: Table,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
+    pub(super) config: Config,
+    pub(super) embedding: Table,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: RmsNorm,
+    /// On a GPU.
     attention: Attention,
+    /// On a CPU.
+    pub(super) paged: PagedAttention,
     head: Linear,
     dtype: DType,
+    kind: WeightKind,
     device: Device,
 }
 
@@ -49,30 +55,41 @@ pub struct Unembedding {
     count: usize,
 }
 
+/// Memory for the steps of a model, used again from one to the next.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    buffers: Buffers,
+    logits: Vec<f32>,
+}
+
 #[derive(Debug)]
-struct Layer {
-    attention_norm: RmsNorm,
+pub(super) struct Layer {
+    pub(super) attention_norm: RmsNorm,
     /// Queries, keys and values.
-    project: Linear,
-    output: Linear,
-    gated_norm: RmsNorm,
+    pub(super) project: Linear,
+    pub(super) output: Linear,
+    pub(super) gated_norm: RmsNorm,
     /// Gate and up.
-    expand: Linear,
-    contract: Linear,
+    pub(super) expand: Linear,
+    pub(super) contract: Linear,
 }
 
 /// `x / rms(x) * weight`; computed in f32 and rounded once, where the reference rounds the reciprocal root first.
 #[derive(Debug)]
-struct RmsNorm {
+pub(super) struct RmsNorm {
     weight: Tensor,
-    eps: f32,
+    /// The weight on a CPU.
+    pub(super) values: Vec<f32>,
+    pub(super) eps: f32,
 }
 
 impl RmsNorm {
     fn new(config: &Config, name: String, source: &dyn Source) -> Result<Self> {
         let weight = source.vector(&Request::vector(name, config.hidden_size))?;
+        let values =
+            if weight.device().is_cpu() { weight.to_dtype(DType::F32)?.to_vec1()? } else { Vec::new() };
         let eps = config.rms_norm_eps as f32;
-        Ok(Self { weight, eps })
+        Ok(Self { weight, values, eps })
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -159,8 +176,10 @@ impl Model {
             layers: layers.collect::<Result<_>>()?,
             norm: RmsNorm::new(config, LAST_NORM.into(), source)?,
             attention: Attention::new(config, &device)?,
+            paged: PagedAttention::new(config),
             head: source.linear(&head_request(config, |name| source.contains(name)))?,
             dtype: source.kind().activations(&device),
+            kind: source.kind(),
             device,
         })
     }
@@ -171,8 +190,12 @@ impl Model {
     }
 
     /// An empty cache with room for `capacity` positions; it grows when more come.
+    ///
+    /// On a CPU it is kept in half precision unless the weights are f32.
     pub fn cache(&self, capacity: usize) -> Result<Cache> {
-        Ok(Cache::new(&self.config, capacity, self.dtype, &self.device)?)
+        let narrow = self.device.is_cpu() && self.kind != WeightKind::F32;
+        let dtype = if narrow { DType::F16 } else { self.dtype };
+        Ok(Cache::new(&self.config, capacity, dtype, &self.device)?)
     }
 
     /// The last matrix for every id, or only for `ids`, whose logits then come in that order.
@@ -186,15 +209,6 @@ impl Model {
         Ok(Unembedding { map, count })
     }
 
-    /// Arranges all layers for the device's kernels now, so that the first token need not wait for it.
-    pub fn prepare(&self) -> Result<()> {
-        let maps = self
-            .layers
-            .par_iter()
-            .flat_map_iter(|layer| [&layer.project, &layer.output, &layer.expand, &layer.contract]);
-        Ok(maps.try_for_each(Linear::prepare)?)
-    }
-
     /// Tokens that go through the layers at once: enough to fill the device, few enough to stop soon and to keep the
     /// scores small.
     fn piece(&self) -> usize {
@@ -203,48 +217,114 @@ impl Model {
 
     /// Reads `ids` behind the positions in `cache`; the hidden states `[ids, hidden]` after the last norm.
     pub fn forward(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
-        let pieces = ids.chunks(self.piece()).map(|piece| self.step(cache, piece, trace));
+        let mut work = Workspace::default();
+        let pieces = ids.chunks(self.piece()).map(|piece| self.piece_at(&mut work, cache, piece, trace));
         Ok(Tensor::cat(&pieces.collect::<Result<Vec<_>>>()?, 0)?)
     }
 
-    /// Reads a prompt; the last hidden state `[1, hidden]`, or nothing when `watch` breaks.
-    ///
-    /// `watch` sees the number of ids read so far, before each piece.
-    pub fn prefill(
+    fn piece_at(
         &self,
+        work: &mut Workspace,
         cache: &mut Cache,
         ids: &[u32],
+        trace: Trace<'_>,
+    ) -> Result<Tensor> {
+        self.check(ids)?;
+        let hidden = self.config.hidden_size;
+        let tensor = |rows: &[f32]| Tensor::from_slice(rows, (ids.len(), hidden), &Device::Cpu);
+        match &mut cache.memory {
+            Memory::Tensors(tensors) => self.step(tensors, ids, trace),
+            Memory::Pages(pages) => {
+                let trace = &mut |point: Point, rows: &[f32]| -> Result<()> {
+                    trace(point, &tensor(rows)?);
+                    Ok(())
+                };
+                self.step_on_cpu(&mut work.buffers, &mut [pages], ids, trace)?;
+                Ok(tensor(&work.buffers.stream)?)
+            }
+        }
+    }
+
+    /// Reads a prompt; the logits of what may follow it, or nothing when `watch` breaks.
+    ///
+    /// `watch` sees the number of ids read so far, before each piece.
+    pub fn prefill<'w>(
+        &self,
+        work: &'w mut Workspace,
+        cache: &mut Cache,
+        ids: &[u32],
+        head: &Unembedding,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<(), Tensor>> {
-        cache.reserve(ids.len())?;
-        let mut last = None;
+    ) -> Result<ControlFlow<(), &'w [f32]>> {
+        let Some(last) = ids.len().checked_sub(1) else {
+            return Err(Error::input("the prompt is empty"));
+        };
         for (index, piece) in ids.chunks(self.piece()).enumerate() {
-            if watch(index * self.piece()).is_break() {
+            let start = index * self.piece();
+            if watch(start).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            let hidden = self.step(cache, piece, &mut |_, _| ())?;
-            last = Some(hidden.narrow(0, piece.len() - 1, 1)?);
+            self.check(piece)?;
+            let is_last = start + piece.len() > last;
+            match &mut cache.memory {
+                Memory::Pages(pages) => {
+                    self.step_on_cpu(&mut work.buffers, &mut [pages], piece, &mut |_, _| Ok(()))?;
+                    if is_last {
+                        work.buffers.logits(&head.map, piece.len() - 1, &mut work.logits)?;
+                    }
+                }
+                Memory::Tensors(tensors) => {
+                    tensors.reserve(ids.len() - start)?;
+                    let hidden = self.step(tensors, piece, &mut |_, _| ())?;
+                    if is_last {
+                        let logits = head.logits(&hidden.narrow(0, piece.len() - 1, 1)?)?;
+                        work.logits = logits.flatten_all()?.to_vec1()?;
+                    }
+                }
+            }
         }
-        last.map(ControlFlow::Continue).ok_or_else(|| Error::input("the prompt is empty"))
+        Ok(ControlFlow::Continue(&work.logits))
     }
 
-    /// Reads one id; its hidden state `[1, hidden]`.
-    pub fn decode(&self, cache: &mut Cache, id: u32) -> Result<Tensor> {
-        self.step(cache, &[id], &mut |_, _| ())
-    }
-
-    fn step(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
+    /// Reads one id behind each of some conversations, in one pass over the weights; the logits of what may follow each.
+    ///
+    /// On a CPU the logits of a conversation are exactly those that it has alone.
+    pub fn decode<'w>(
+        &self,
+        work: &'w mut Workspace,
+        caches: &mut [&mut Cache],
+        ids: &[u32],
+        head: &Unembedding,
+    ) -> Result<impl Iterator<Item = &'w [f32]>> {
         self.check(ids)?;
+        let mut pages = Vec::with_capacity(caches.len());
+        work.logits.clear();
+        for (cache, &id) in caches.iter_mut().zip(ids) {
+            match &mut cache.memory {
+                Memory::Pages(one) => pages.push(one),
+                Memory::Tensors(tensors) => {
+                    let logits = head.logits(&self.step(tensors, &[id], &mut |_, _| ())?)?;
+                    work.logits.extend(logits.flatten_all()?.to_vec1::<f32>()?);
+                }
+            }
+        }
+        if !pages.is_empty() {
+            self.step_on_cpu(&mut work.buffers, &mut pages, ids, &mut |_, _| Ok(()))?;
+            work.buffers.logits(&head.map, 0, &mut work.logits)?;
+        }
+        Ok(work.logits.chunks_exact(head.count))
+    }
+
+    fn step(&self, cache: &mut Tensors, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
         cache.reserve(ids.len())?;
-        let penalties = Attention::penalties(cache, ids.len())?;
-        let indices = Tensor::from_slice(ids, ids.len(), &self.device)?;
-        let mut x = self.embedding.rows(&indices, self.dtype)?; // [n, hidden]
+        let penalties = penalties(cache, ids.len())?;
+        let mut x = self.embedding.rows(ids, self.config.hidden_size, self.dtype, &self.device)?; // [n, hidden]
         trace(Point::Embedding, &x);
         for (index, layer) in self.layers.iter().enumerate() {
             x = self.layer(layer, index, &x, cache, &penalties)?;
             trace(Point::Layer(index), &x);
         }
-        cache.advance(ids.len());
+        cache.length += ids.len();
         let x = self.norm.forward(&x)?;
         trace(Point::Norm, &x);
         Ok(x)
@@ -255,8 +335,8 @@ impl Model {
         layer: &Layer,
         index: usize,
         x: &Tensor,
-        cache: &Cache,
-        penalties: &Penalties,
+        cache: &Tensors,
+        penalties: &Tensor,
     ) -> candle_core::Result<Tensor> {
         let projected = layer.project.forward(&layer.attention_norm.forward(x)?)?;
         let mixed = self.attention.forward(&projected, index, cache, penalties)?;
@@ -353,7 +433,8 @@ pub(super) mod tests {
         let whole = model.forward(&mut model.cache(23).unwrap(), &ids, &mut |_, _| ()).unwrap();
         // A cache that starts too small has to grow on the way.
         let mut cache = model.cache(2).unwrap();
-        let steps: Vec<Tensor> = ids.iter().map(|&id| model.decode(&mut cache, id).unwrap()).collect();
+        let step = |&id| model.forward(&mut cache, &[id], &mut |_, _| ()).unwrap();
+        let steps: Vec<Tensor> = ids.iter().map(step).collect();
         assert!(difference(&whole, &Tensor::cat(&steps, 0).unwrap()) < 1e-5);
         assert_eq!(cache.len(), 23);
     }
@@ -374,9 +455,13 @@ pub(super) mod tests {
         let uneven = [&ids[..1], &ids[1..40], &ids[40..41], &ids[41..]];
         let uneven = uneven.map(|piece| model.forward(&mut cache, piece, &mut |_, _| ()).unwrap());
         assert!(difference(&whole, &Tensor::cat(&uneven, 0).unwrap()) < 1e-5);
-        let read = model.prefill(&mut model.cache(1).unwrap(), &ids, &mut |_| ControlFlow::Continue(()));
-        let ControlFlow::Continue(last) = read.unwrap() else { panic!("stopped") };
-        assert!(difference(&whole.narrow(0, 299, 1).unwrap(), &last) < 1e-5);
+        let (head, mut work) = (model.unembedding(None).unwrap(), Workspace::default());
+        let mut cache = model.cache(1).unwrap();
+        let read = model.prefill(&mut work, &mut cache, &ids, &head, &mut |_| ControlFlow::Continue(()));
+        let ControlFlow::Continue(logits) = read.unwrap() else { panic!("stopped") };
+        let expected = head.logits(&whole.narrow(0, 299, 1).unwrap()).unwrap();
+        let logits = Tensor::from_slice(logits, expected.shape(), &Device::Cpu).unwrap();
+        assert!(difference(&expected, &logits) < 1e-5);
     }
 
     #[test]
@@ -411,7 +496,7 @@ pub(super) mod tests {
     fn refuses_unknown_ids_and_wrong_shapes() {
         let config = config();
         let model = random_model(&config, WeightKind::F32);
-        assert!(model.decode(&mut model.cache(1).unwrap(), 5200).is_err());
+        assert!(model.forward(&mut model.cache(1).unwrap(), &[5200], &mut |_, _| ()).is_err());
         let mut weights = weights(&config);
         weights.insert(LAST_NORM.into(), Tensor::ones(41, DType::F32, &Device::Cpu).unwrap());
         let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);

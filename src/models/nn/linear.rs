@@ -1,11 +1,12 @@
 //! One linear map for every kind of stored weight: the type chooses inside how to multiply.
 
-use super::q8::{self, Rows};
-use super::widened;
+use super::dense::{self, HalfRows};
+use super::simd::{LANES, Level};
+use super::tiles::{Activations, Blocks, Tiles};
 use crate::error::{Error, Result};
-use bytes::Bytes;
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{CpuStorage, DType, Device, Module, Storage, Tensor};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -125,39 +126,41 @@ impl fmt::Display for WeightKind {
 
 #[derive(Debug, Clone)]
 enum Weight {
-    /// Multiplied in its own type, `[out, in]`.
+    /// Multiplied in its own type, `[out, in]`; on a CPU f32.
     Dense(Tensor),
-    /// Half precision on a CPU, `[out, in]`.
-    Widened(Tensor),
-    /// `Q8_0` blocks on a CPU.
-    Blocks(Rows),
+    /// Half precision on a CPU.
+    Half(HalfRows),
+    /// Quantised on a CPU.
+    Tiles(Tiles),
+    /// Quantised on a GPU.
     Quantised(QMatMul, Arc<QTensor>),
 }
 
-/// `x W^T + b` for `x: [.., in]` and `W: [out, in]`; the result has the type of `x`.
+/// `x W^T` for `x: [.., in]` and `W: [out, in]`.
+///
+/// On a CPU the activations are f32 and each row of them has the same products alone as among others.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Weight,
-    bias: Option<Tensor>,
     dims: (usize, usize),
 }
 
-impl Linear {
-    /// A map with the dense `weight` `[out, in]`, held as `kind` on the weight's device.
-    pub fn new(weight: &Tensor, bias: Option<Tensor>, kind: WeightKind) -> candle_core::Result<Self> {
-        let linear = Self::placed(weight, kind, weight.device())?;
-        Ok(Self { bias, ..linear })
-    }
+/// Memory that products on a CPU need on the way, used again from one to the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    activations: Activations,
+    products: Vec<[f32; LANES]>,
+}
 
-    /// The same without bias, held on `device`; quantised on the CPU, where candle does it anyway.
-    pub fn placed(weight: &Tensor, kind: WeightKind, device: &Device) -> candle_core::Result<Self> {
-        match kind.blocks(weight.dim(1)?) {
-            Some(blocks) => {
-                let weight = weight.to_device(&Device::Cpu)?;
-                Self::quantised(QTensor::quantize_onto(&weight, blocks, device)?)
-            }
-            None => Self::dense(&weight.to_device(device)?.to_dtype(kind.stored())?),
-        }
+impl Linear {
+    /// A map with the dense `weight` `[out, in]`, held as `kind` on `device`; quantised on the CPU, where candle does it
+    /// anyway.
+    pub fn new(weight: &Tensor, kind: WeightKind, device: &Device) -> candle_core::Result<Self> {
+        let Some(blocks) = kind.blocks(weight.dim(1)?) else {
+            return Self::dense(&weight.to_device(device)?.to_dtype(kind.stored())?);
+        };
+        let rows = QTensor::quantize(&weight.to_device(&Device::Cpu)?, blocks)?;
+        Self::quantised(&rows.data()?, blocks, rows.shape().dims2()?, device)
     }
 
     /// A map that multiplies `weight` `[out, in]` in its own type; half precision on a CPU is widened on the way.
@@ -166,29 +169,39 @@ impl Linear {
         let weight = weight.contiguous()?;
         let on_cpu = weight.device().is_cpu();
         let weight = match weight.dtype() {
-            DType::BF16 | DType::F16 if on_cpu => Weight::Widened(weight),
+            DType::BF16 | DType::F16 if on_cpu => Weight::Half(HalfRows::of(&weight)?),
+            DType::F32 => Weight::Dense(weight),
+            _ if on_cpu => Weight::Dense(weight.to_dtype(DType::F32)?),
             _ => Weight::Dense(weight),
         };
-        let bias = None;
-        Ok(Self { weight, bias, dims })
+        Ok(Self { weight, dims })
     }
 
-    /// A map over already quantised rows `[out, in]`.
-    pub fn quantised(weight: QTensor) -> candle_core::Result<Self> {
-        let dims = weight.shape().dims2()?;
-        if weight.device().is_cpu() && weight.dtype() == GgmlDType::Q8_0 {
-            return Self::blocks(weight.data()?.into_owned().into(), dims);
+    /// A map over half-precision rows in the CPU's memory, which are multiplied where they lie.
+    pub fn half(rows: HalfRows) -> Self {
+        Self { dims: rows.dims(), weight: Weight::Half(rows) }
+    }
+
+    /// A map over tiles in the CPU's memory, which are multiplied where they lie.
+    pub fn tiles(tiles: Tiles) -> Self {
+        Self { dims: tiles.dims(), weight: Weight::Tiles(tiles) }
+    }
+
+    /// A map with `rows` of ggml `blocks`, `(out, in)`, copied to `device`.
+    pub fn quantised(
+        rows: &[u8],
+        blocks: GgmlDType,
+        dims: (usize, usize),
+        device: &Device,
+    ) -> candle_core::Result<Self> {
+        if device.is_cpu() {
+            let Some(tiled) = Blocks::of(blocks) else { candle_core::bail!("{blocks:?} blocks on a CPU") };
+            let bytes = tiled.arrange(rows, dims.1).into();
+            return Ok(Self::tiles(Tiles::new(bytes, tiled, dims.0, dims.1)?));
         }
-        let weight = Arc::new(weight);
-        let product = QMatMul::from_arc(weight.clone())?;
-        let weight = Weight::Quantised(product, weight);
-        let bias = None;
-        Ok(Self { weight, bias, dims })
-    }
-
-    /// A map over `(out, in)` weights in `Q8_0` blocks in the CPU's memory, which are multiplied where they lie.
-    pub fn blocks(bytes: Bytes, dims: (usize, usize)) -> candle_core::Result<Self> {
-        Ok(Self { weight: Weight::Blocks(Rows::new(bytes, dims.0, dims.1)?), bias: None, dims })
+        let storage = QStorage::from_data(Cow::Borrowed(rows), device, blocks)?;
+        let rows = Arc::new(QTensor::new(storage, dims)?);
+        Ok(Self { weight: Weight::Quantised(QMatMul::from_arc(rows.clone())?, rows), dims })
     }
 
     /// `(out, in)`.
@@ -196,7 +209,7 @@ impl Linear {
         self.dims
     }
 
-    /// `x: [.., in]` to `[.., out]`.
+    /// `x: [.., in]` to `[.., out]`; the result has the type of `x`.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let mut shape = x.dims().to_vec();
         let columns = shape.pop().unwrap_or_default();
@@ -204,67 +217,89 @@ impl Linear {
         shape.push(self.dims.0);
         let flat = x.reshape((rows, columns))?;
         let y = match &self.weight {
-            Weight::Dense(w) => flat.to_dtype(w.dtype())?.matmul(&w.t()?)?,
-            Weight::Widened(w) => widened::multiply_half(&flat.to_dtype(DType::F32)?, w)?,
-            Weight::Blocks(blocks) if q8::prefers_widening(rows) => {
-                widened::by_blocks(&flat.to_dtype(DType::F32)?, self.dims.0, |start, count| {
-                    Tensor::from_vec(blocks.widened(start, count), (count, columns), &Device::Cpu)
-                })?
-            }
-            Weight::Blocks(blocks) => {
-                let flat = flat.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-                Tensor::from_vec(blocks.multiply(&flat), (rows, self.dims.0), x.device())?
-            }
-            Weight::Quantised(product, w) => {
-                let flat = flat.to_dtype(DType::F32)?.contiguous()?;
-                if widened::prefers_blocks(w, rows)? {
-                    widened::multiply_quantised(&flat, w)?
-                } else {
-                    product.forward(&flat)?
-                }
+            Weight::Dense(w) if !w.device().is_cpu() => flat.to_dtype(w.dtype())?.matmul(&w.t()?)?,
+            Weight::Quantised(product, _) => product.forward(&flat.to_dtype(DType::F32)?.contiguous()?)?,
+            _ => {
+                let (x, mut y) = (flat.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, Vec::new());
+                self.multiply(&x, &mut y, &mut Scratch::default())?;
+                Tensor::from_vec(y, (rows, self.dims.0), &Device::Cpu)?
             }
         };
-        let y = y.to_dtype(x.dtype())?.reshape(shape)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
+        y.to_dtype(x.dtype())?.reshape(shape)
+    }
+
+    /// `x: [m, in]` in row-major order to `y: [m, out]`, on a CPU.
+    pub fn multiply(&self, x: &[f32], y: &mut Vec<f32>, scratch: &mut Scratch) -> candle_core::Result<()> {
+        let (outputs, inputs) = self.dims;
+        let (m, level) = (x.len() / inputs, Level::best());
+        if x.len() != m * inputs {
+            candle_core::bail!("{} activations for rows of {inputs}", x.len())
         }
+        y.resize(m * outputs, 0.0);
+        if m == 0 {
+            return Ok(());
+        }
+        scratch.products.resize(outputs.div_ceil(LANES) * m, [0.0; LANES]);
+        let tasks = scratch.products.par_chunks_mut(m).enumerate();
+        match &self.weight {
+            Weight::Tiles(tiles) => {
+                scratch.activations.read(level, x, inputs);
+                tasks.for_each(|(index, products)| tiles.tile(level, index, &scratch.activations, products));
+            }
+            Weight::Half(rows) => tasks.for_each(|(index, products)| rows.tile(level, index, x, products)),
+            Weight::Dense(weight) => {
+                let (storage, layout) = weight.storage_and_layout();
+                let (Storage::Cpu(CpuStorage::F32(all)), Some((start, end))) =
+                    (&*storage, layout.contiguous_offsets())
+                else {
+                    candle_core::bail!("contiguous f32 weights on the CPU expected")
+                };
+                let rows = all[start..end].par_chunks(LANES * inputs);
+                tasks.zip(rows).for_each(|((_, products), rows)| dense::tile(level, rows, x, products));
+            }
+            Weight::Quantised(..) => candle_core::bail!("these weights are on a GPU"),
+        }
+        gather(&scratch.products, m, outputs, y);
+        Ok(())
     }
 
     /// The map that keeps only the outputs `rows`, in their order.
     ///
-    /// Quantised rows are copied as they are, and filled up with zero rows to a multiple of [`Self::ROW_TILE`], so that
-    /// the result may have more outputs than `rows`.
+    /// Quantised rows on a GPU are filled up with zero rows to a multiple of [`Self::ROW_TILE`], so that the result may
+    /// have more outputs than `rows`.
     pub fn select(&self, rows: &[u32]) -> candle_core::Result<Self> {
-        let indices = |device: &Device| Tensor::from_slice(rows, rows.len(), device);
-        let mut selected = match &self.weight {
-            Weight::Dense(w) | Weight::Widened(w) => Self::dense(&w.index_select(&indices(w.device())?, 0)?)?,
-            Weight::Blocks(blocks) => {
-                let blocks = blocks.select(rows, Self::ROW_TILE)?;
-                Self { dims: blocks.dims(), weight: Weight::Blocks(blocks), bias: None }
+        match &self.weight {
+            Weight::Dense(w) => {
+                Self::dense(&w.index_select(&Tensor::from_slice(rows, rows.len(), w.device())?, 0)?)
             }
-            Weight::Quantised(_, w) => Self::quantised(select_blocks(w, rows)?)?,
-        };
-        if let Some(bias) = &self.bias {
-            let bias = bias.index_select(&indices(bias.device())?, 0)?;
-            selected.bias = Some(bias.pad_with_zeros(0, 0, selected.dims.0 - rows.len())?);
+            Weight::Half(all) => Ok(Self::half(all.select(rows)?)),
+            Weight::Tiles(tiles) => Ok(Self::tiles(tiles.select(rows)?)),
+            Weight::Quantised(_, w) => select_blocks(w, rows),
         }
-        Ok(selected)
     }
 
     /// candle's fast products of quantised rows take this many rows at a time.
     pub const ROW_TILE: usize = 16;
+}
 
-    /// Does now what the first product would do: candle arranges `Q4_K` rows for its CPU kernels once, on first use.
-    pub fn prepare(&self) -> candle_core::Result<()> {
-        if let Weight::Quantised(product, weight) = &self.weight {
-            product.forward(&Tensor::zeros((1, self.dims.1), DType::F32, &weight.device())?)?;
+/// The products of tiles, each `[m, 16]`, as `[m, outputs]`.
+fn gather(tiles: &[[f32; LANES]], m: usize, outputs: usize, y: &mut [f32]) {
+    let row = |(index, y): (usize, &mut [f32])| {
+        for (y, tile) in y.chunks_mut(LANES).zip(tiles.chunks_exact(m)) {
+            y.copy_from_slice(&tile[index][..y.len()]);
         }
-        Ok(())
+    };
+    if m * outputs < SHARED {
+        y.chunks_exact_mut(outputs).enumerate().for_each(row);
+    } else {
+        y.par_chunks_exact_mut(outputs).enumerate().for_each(row);
     }
 }
 
-fn select_blocks(weight: &QTensor, rows: &[u32]) -> candle_core::Result<QTensor> {
+/// Products from which on their gathering is shared among threads.
+const SHARED: usize = 1 << 16;
+
+fn select_blocks(weight: &QTensor, rows: &[u32]) -> candle_core::Result<Linear> {
     let (_, columns) = weight.shape().dims2()?;
     let blocks = weight.dtype();
     let bytes_per_row = columns / blocks.block_size() * blocks.type_size();
@@ -279,8 +314,7 @@ fn select_blocks(weight: &QTensor, rows: &[u32]) -> candle_core::Result<QTensor>
         bytes.extend_from_slice(row);
     }
     bytes.resize(padded * bytes_per_row, 0);
-    let storage = QStorage::from_data(Cow::Owned(bytes), &weight.device(), blocks)?;
-    QTensor::new(storage, (padded, columns))
+    Linear::quantised(&bytes, blocks, (padded, columns), &weight.device())
 }
 
 #[cfg(test)]
@@ -300,12 +334,12 @@ mod tests {
     #[test]
     fn every_kind_is_near_the_dense_product() {
         for (rows, columns) in [(48, 512), (33, 256), (17, 96), (10, 35)] {
-            let (w, bias) = (random(rows, columns), random(1, rows).squeeze(0).unwrap());
+            let w = random(rows, columns);
             for m in [1, 3, 40] {
                 let x = random(m, columns);
-                let exact = x.matmul(&w.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
+                let exact = x.matmul(&w.t().unwrap()).unwrap();
                 for kind in WeightKind::ALL {
-                    let linear = Linear::new(&w, Some(bias.clone()), kind).unwrap();
+                    let linear = Linear::new(&w, kind, &Device::Cpu).unwrap();
                     let y = linear.forward(&x).unwrap();
                     assert_eq!((y.dims(), y.dtype()), (&[m, rows][..], DType::F32));
                     let least = if kind == WeightKind::Q4 { 0.985 } else { 0.999 };
@@ -326,8 +360,23 @@ mod tests {
     }
 
     #[test]
+    fn no_row_depends_on_the_others() {
+        for (outputs, inputs) in [(35, 256), (7, 50)] {
+            let (w, x) = (random(outputs, inputs), random(21, inputs));
+            for kind in WeightKind::ALL {
+                let linear = Linear::new(&w, kind, &Device::Cpu).unwrap();
+                let together: Vec<Vec<f32>> = linear.forward(&x).unwrap().to_vec2().unwrap();
+                for (index, row) in together.iter().enumerate() {
+                    let alone = linear.forward(&x.get(index).unwrap()).unwrap().to_vec1::<f32>().unwrap();
+                    assert_eq!(&alone, row, "{kind}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn leading_dimensions_are_kept() {
-        let linear = Linear::new(&random(5, 8), None, WeightKind::F32).unwrap();
+        let linear = Linear::new(&random(5, 8), WeightKind::F32, &Device::Cpu).unwrap();
         let x = Tensor::zeros((2, 3, 8), DType::F32, &Device::Cpu).unwrap();
         assert_eq!(linear.forward(&x).unwrap().dims(), [2, 3, 5]);
     }
@@ -337,17 +386,17 @@ mod tests {
         let (w, x) = (random(40, 64), random(2, 64));
         let rows = [3u32, 39, 0, 7, 8];
         for kind in WeightKind::ALL {
-            let whole = Linear::new(&w, Some(random(1, 40).squeeze(0).unwrap()), kind).unwrap();
+            let whole = Linear::new(&w, kind, &Device::Cpu).unwrap();
             let part = whole.select(&rows).unwrap().forward(&x).unwrap();
-            let part: Vec<Vec<f32>> = part.narrow(1, 0, rows.len()).unwrap().to_vec2().unwrap();
+            let part: Vec<Vec<f32>> = part.to_vec2().unwrap();
             let all: Vec<Vec<f32>> = whole.forward(&x).unwrap().to_vec2().unwrap();
             for (part, all) in part.iter().zip(&all) {
                 for (value, &row) in part.iter().zip(&rows) {
-                    assert!((value - all[row as usize]).abs() < 1e-4, "{kind}");
+                    assert_eq!(*value, all[row as usize], "{kind}");
                 }
             }
         }
-        let quantised = Linear::new(&w, None, WeightKind::Q8).unwrap();
+        let quantised = Linear::new(&w, WeightKind::Q8, &Device::Cpu).unwrap();
         assert!(quantised.select(&[40]).is_err());
     }
 

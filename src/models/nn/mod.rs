@@ -3,11 +3,12 @@
 pub mod activation;
 pub mod attention;
 pub mod conv;
+pub mod dense;
 pub mod linear;
 pub mod norm;
-mod q8;
+pub(crate) mod simd;
 pub mod source;
-mod widened;
+pub mod tiles;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

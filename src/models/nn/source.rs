@@ -1,8 +1,8 @@
 //! Where the tensors of a network come from: dense from a checkpoint, or already quantised from a file.
 
+use super::dense::HalfRows;
 use super::linear::{Linear, WeightKind};
 use crate::error::{Error, Result};
-use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
@@ -86,16 +86,50 @@ impl Request {
 pub enum Table {
     /// `[rows, columns]` in any type.
     Dense(Tensor),
-    /// The same inside a mapped file.
-    Mapped(std::sync::Arc<QTensor>),
+    /// Half precision in the CPU's memory.
+    Half(HalfRows),
 }
 
 impl Table {
-    /// The rows `ids` as `[ids, columns]` in `dtype`.
-    pub fn rows(&self, ids: &Tensor, dtype: DType) -> candle_core::Result<Tensor> {
+    /// `table` `[rows, columns]` on its device.
+    pub fn new(table: Tensor) -> candle_core::Result<Self> {
+        match table.dtype() {
+            DType::BF16 | DType::F16 if table.device().is_cpu() => Ok(Self::Half(HalfRows::of(&table)?)),
+            _ => Ok(Self::Dense(table)),
+        }
+    }
+
+    /// The rows `ids` as `[ids, columns]` f32, on a CPU: each id must be that of a row.
+    pub fn read(&self, ids: &[u32], to: &mut [f32]) -> candle_core::Result<()> {
+        let rows = to.chunks_exact_mut(to.len() / ids.len().max(1)).zip(ids);
         match self {
-            Self::Dense(table) => table.index_select(ids, 0)?.to_dtype(dtype),
-            Self::Mapped(table) => table.embedding(ids)?.to_dtype(dtype),
+            Self::Half(table) => rows.for_each(|(row, &id)| table.read(id as usize, row)),
+            Self::Dense(table) => {
+                for (row, &id) in rows {
+                    row.copy_from_slice(&table.get(id as usize)?.to_dtype(DType::F32)?.to_vec1()?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows `ids` as `[ids, columns]` in `dtype`, on the device of `ids`.
+    pub fn rows(
+        &self,
+        ids: &[u32],
+        columns: usize,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(table) => {
+                table.index_select(&Tensor::from_slice(ids, ids.len(), device)?, 0)?.to_dtype(dtype)
+            }
+            Self::Half(_) => {
+                let mut rows = vec![0.0; ids.len() * columns];
+                self.read(ids, &mut rows)?;
+                Tensor::from_vec(rows, (ids.len(), columns), device)?.to_dtype(dtype)
+            }
         }
     }
 }
@@ -146,11 +180,11 @@ impl Source for Checkpoint {
 
     fn linear(&self, request: &Request) -> Result<Linear> {
         let weight = request.read(&self.vb)?;
-        Ok(Linear::placed(&weight, request.role.kind(self.kind), &self.device)?)
+        Ok(Linear::new(&weight, request.role.kind(self.kind), &self.device)?)
     }
 
     fn table(&self, request: &Request) -> Result<Table> {
-        Ok(Table::Dense(request.read(&self.vb)?.to_device(&self.device)?))
+        Ok(Table::new(request.read(&self.vb)?.to_device(&self.device)?)?)
     }
 
     fn vector(&self, request: &Request) -> Result<Tensor> {

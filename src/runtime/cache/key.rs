@@ -26,7 +26,7 @@ impl Key {
     }
 
     /// 64 hexadecimal digits.
-    pub(super) fn hex(&self) -> String {
+    pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 }

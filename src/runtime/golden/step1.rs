@@ -86,7 +86,7 @@ impl Network {
         let mut cache = self.model.cache(prompt.len())?;
         let mut hidden = vec![self.model.forward(&mut cache, prompt, &mut |_, _| ())?];
         for &id in given {
-            hidden.push(self.model.decode(&mut cache, id)?);
+            hidden.push(self.model.forward(&mut cache, &[id], &mut |_, _| ())?);
         }
         self.unembedding.logits(&Tensor::cat(&hidden, 0)?)
     }

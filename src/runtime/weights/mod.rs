@@ -18,7 +18,6 @@ pub mod yaml;
 
 mod identify;
 mod map;
-mod mapped;
 mod onnx_messages;
 mod pickle;
 mod table;

@@ -1,32 +1,32 @@
 //! The file of a quantised copy.
 //!
 //! It is, in little-endian order: `MAGIC`; the position, length and checksum of the index as three `u64`; the
-//! tensors, each at a multiple of `ALIGNMENT` bytes in candle's (that is GGUF's) block layout; the index as JSON.
+//! tensors, each at a multiple of `ALIGNMENT` bytes, quantised ones in the tiles of `models/nn/tiles`; the index as JSON.
 //! It belongs to exactly the checkpoint files that the index names, and to one [`WeightKind`].
 
-use super::super::{map, mapped};
+use super::super::map;
 use super::Wanted;
 use crate::error::{Error, Result};
+use crate::models::nn::dense::HalfRows;
 use crate::models::nn::linear::{Linear, WeightKind};
 use crate::models::nn::source::{Request, Role, Source, Table};
+use crate::models::nn::tiles::{self, Tiles};
 use bytes::Bytes;
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// The first bytes; the digit is the version of the format.
-const MAGIC: &[u8; 8] = b"STEPAUQ1";
+const MAGIC: &[u8; 8] = b"STEPAUQ2";
 const HEADER: usize = 32;
 const ALIGNMENT: u64 = 64;
-/// Rows that one task quantises.
+/// Rows that one task quantises: whole tiles.
 const ROWS_PER_TASK: usize = 128;
 
 /// One file of the checkpoint, told apart from a later version of it by size and time.
@@ -71,9 +71,7 @@ enum Blocks {
     F32,
     #[serde(rename = "BF16")]
     Bf16,
-    #[serde(rename = "Q8_0")]
     Q8,
-    #[serde(rename = "Q4_K")]
     Q4,
 }
 
@@ -89,18 +87,25 @@ impl Blocks {
         }
     }
 
-    fn ggml(self) -> GgmlDType {
+    /// The tiles, if there are any.
+    fn tiles(self) -> Option<tiles::Blocks> {
         match self {
-            Self::F32 => GgmlDType::F32,
-            Self::Bf16 => GgmlDType::BF16,
-            Self::Q8 => GgmlDType::Q8_0,
-            Self::Q4 => GgmlDType::Q4K,
+            Self::F32 | Self::Bf16 => None,
+            Self::Q8 => Some(tiles::Blocks::Q8),
+            Self::Q4 => Some(tiles::Blocks::Q4),
         }
     }
 
-    fn bytes(self, dims: &[usize]) -> u64 {
-        let elements = dims.iter().product::<usize>();
-        (elements / self.ggml().block_size() * self.ggml().type_size()) as u64
+    /// Bytes of a tensor of these dimensions, or `None` when there is no such tensor.
+    fn bytes(self, dims: &[usize]) -> Option<u64> {
+        let elements = dims.iter().try_fold(1usize, |elements, &dim| elements.checked_mul(dim))?;
+        let bytes = match (self.tiles(), dims) {
+            (Some(tiles), &[outputs, inputs]) => tiles.bytes(outputs, inputs),
+            (Some(_), _) => None,
+            (None, _) if self == Self::Bf16 => elements.checked_mul(2),
+            (None, _) => elements.checked_mul(4),
+        };
+        bytes.map(|bytes| bytes as u64)
     }
 }
 
@@ -142,7 +147,7 @@ impl Writer {
 
     /// The blocks of one tensor, to be handed to [`Writer::add`].
     pub(super) fn quantise(&self, request: &Request, weight: &Tensor) -> candle_core::Result<Vec<u8>> {
-        quantise(weight, Blocks::of(request, self.kind).ggml())
+        quantise(weight, Blocks::of(request, self.kind))
     }
 
     pub(super) fn add(&mut self, request: &Request, bytes: &[u8]) -> io::Result<()> {
@@ -176,13 +181,17 @@ impl Writer {
     }
 }
 
-/// The blocks of `weight`, each task a few rows so that little is held in f32.
-fn quantise(weight: &Tensor, blocks: GgmlDType) -> candle_core::Result<Vec<u8>> {
+/// The bytes of `weight`, each task a few rows so that little is held in f32.
+fn quantise(weight: &Tensor, blocks: Blocks) -> candle_core::Result<Vec<u8>> {
     let rows = weight.dim(0)?;
     let tasks: Vec<usize> = (0..rows).step_by(ROWS_PER_TASK).collect();
     let task = |&start: &usize| {
-        let rows = weight.narrow(0, start, ROWS_PER_TASK.min(rows - start))?;
-        Ok(QTensor::quantize(&rows.contiguous()?, blocks)?.data()?.into_owned())
+        let rows = weight.narrow(0, start, ROWS_PER_TASK.min(rows - start))?.contiguous()?;
+        let Some(tiles) = blocks.tiles() else {
+            let dtype = if blocks == Blocks::F32 { GgmlDType::F32 } else { GgmlDType::BF16 };
+            return Ok(QTensor::quantize(&rows, dtype)?.data()?.into_owned());
+        };
+        Ok(tiles.arrange(&QTensor::quantize(&rows, tiles.ggml())?.data()?, rows.dim(1)?))
     };
     let parts = tasks.par_iter().map(task).collect::<candle_core::Result<Vec<_>>>()?;
     Ok(parts.concat())
@@ -208,7 +217,7 @@ impl Quantised {
             let tensor =
                 slice(&bytes, entry.start, entry.bytes).ok_or_else(|| format!("`{name}` is cut off"))?;
             let intact =
-                entry.bytes == entry.blocks.bytes(&entry.dims) && checksum(&tensor) == entry.checksum;
+                entry.blocks.bytes(&entry.dims) == Some(entry.bytes) && checksum(&tensor) == entry.checksum;
             intact.then_some(()).ok_or_else(|| format!("`{name}` is damaged"))
         });
         whole.map(|()| Self {
@@ -268,32 +277,33 @@ impl Source for Quantised {
 
     fn linear(&self, request: &Request) -> Result<Linear> {
         let (entry, bytes) = self.find(request)?;
-        let blocks = entry.blocks.ggml();
-        let linear = match entry.blocks {
-            Blocks::F32 => Linear::dense(&self.dense(entry, &bytes, DType::F32)?),
-            Blocks::Bf16 => Linear::dense(&self.dense(entry, &bytes, DType::BF16)?),
-            Blocks::Q8 if self.device.is_cpu() => {
-                let &[outputs, inputs] = entry.dims.as_slice() else {
-                    return Err(Error::internal(format!("`{}` is not a matrix", request.name())));
-                };
-                Linear::blocks(bytes, (outputs, inputs))
+        let &[outputs, inputs] = entry.dims.as_slice() else {
+            return Err(Error::internal(format!("`{}` is not a matrix", request.name())));
+        };
+        let on_cpu = self.device.is_cpu();
+        let linear = match (entry.blocks, entry.blocks.tiles()) {
+            (_, Some(blocks)) => {
+                let tiles = Tiles::new(bytes, blocks, outputs, inputs)?;
+                if on_cpu {
+                    return Ok(Linear::tiles(tiles));
+                }
+                Linear::quantised(&tiles.to_ggml(), blocks.ggml(), (outputs, inputs), &self.device)
             }
-            _ if self.device.is_cpu() => Linear::quantised(mapped::tensor(bytes, blocks, &entry.dims)?),
-            _ => {
-                let storage = QStorage::from_data(Cow::Borrowed(&bytes), &self.device, blocks)?;
-                Linear::quantised(QTensor::new(storage, entry.dims.as_slice())?)
-            }
+            (Blocks::F32, _) => Linear::dense(&self.dense(entry, &bytes, DType::F32)?),
+            _ if on_cpu => HalfRows::new(bytes, DType::BF16, outputs, inputs).map(Linear::half),
+            _ => Linear::dense(&self.dense(entry, &bytes, DType::BF16)?),
         };
         Ok(linear?)
     }
 
     fn table(&self, request: &Request) -> Result<Table> {
         let (entry, bytes) = self.find(request)?;
-        if self.device.is_cpu() {
-            let table = mapped::tensor(bytes, entry.blocks.ggml(), &entry.dims)?;
-            return Ok(Table::Mapped(Arc::new(table)));
+        match entry.dims.as_slice() {
+            &[rows, columns] if self.device.is_cpu() => {
+                Ok(Table::Half(HalfRows::new(bytes, DType::BF16, rows, columns)?))
+            }
+            _ => Ok(Table::Dense(self.dense(entry, &bytes, DType::BF16)?)),
         }
-        Ok(Table::Dense(self.dense(entry, &bytes, DType::BF16)?))
     }
 
     fn vector(&self, request: &Request) -> Result<Tensor> {

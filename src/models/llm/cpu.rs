@@ -1,0 +1,171 @@
+//! One step of the model on a CPU: slices instead of tensors, in memory that is used again.
+
+use super::model::{Layer, Model, Point, RmsNorm};
+use super::pages::{Pages, Scratch as AttentionScratch};
+use crate::error::Result;
+use crate::models::nn::linear::{Linear, Scratch};
+use crate::models::nn::simd::{self, Kernel, LANES, Lanes, Level, added};
+use rayon::prelude::*;
+
+/// The memory of a step.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// The residual stream, `[rows, hidden]`; after a step it went through the last norm.
+    pub(super) stream: Vec<f32>,
+    normed: Vec<f32>,
+    projected: Vec<f32>,
+    mixed: Vec<f32>,
+    added: Vec<f32>,
+    expanded: Vec<f32>,
+    inner: Vec<f32>,
+    attention: AttentionScratch,
+    products: Scratch,
+}
+
+impl Buffers {
+    /// The product of `map` with the residual stream's rows from `row` on, into `to`.
+    pub(super) fn logits(&mut self, map: &Linear, row: usize, to: &mut Vec<f32>) -> Result<()> {
+        let hidden = map.dims().1;
+        Ok(map.multiply(&self.stream[row * hidden..], to, &mut self.products)?)
+    }
+}
+
+/// Sees the residual stream at each [`Point`].
+pub(super) type Trace<'a> = &'a mut (dyn FnMut(Point, &[f32]) -> Result<()> + Send);
+
+impl Model {
+    /// Reads `ids` behind what the conversations have: as many ids for each, those of the first one first.
+    pub(super) fn step_on_cpu(
+        &self,
+        buffers: &mut Buffers,
+        conversations: &mut [&mut Pages],
+        ids: &[u32],
+        trace: Trace<'_>,
+    ) -> Result<()> {
+        // Inside one of rayon's threads, where starting and ending each of the many products costs least.
+        rayon::scope(|_| self.all_layers(buffers, conversations, ids, trace))
+    }
+
+    fn all_layers(
+        &self,
+        buffers: &mut Buffers,
+        conversations: &mut [&mut Pages],
+        ids: &[u32],
+        trace: Trace<'_>,
+    ) -> Result<()> {
+        let each = ids.len() / conversations.len().max(1);
+        conversations.iter_mut().for_each(|pages| pages.reserve(each));
+        let hidden = self.config.hidden_size;
+        buffers.stream.resize(ids.len() * hidden, 0.0);
+        self.embedding.read(ids, &mut buffers.stream)?;
+        trace(Point::Embedding, &buffers.stream)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            self.layer_on_cpu(buffers, layer, index, conversations)?;
+            trace(Point::Layer(index), &buffers.stream)?;
+        }
+        conversations.iter_mut().for_each(|pages| pages.advance(each));
+        normalise(&buffers.stream, &self.norm, &mut buffers.normed);
+        std::mem::swap(&mut buffers.stream, &mut buffers.normed);
+        trace(Point::Norm, &buffers.stream)
+    }
+
+    fn layer_on_cpu(
+        &self,
+        buffers: &mut Buffers,
+        layer: &Layer,
+        index: usize,
+        conversations: &mut [&mut Pages],
+    ) -> Result<()> {
+        let Buffers { stream, normed, projected, mixed, added, expanded, inner, attention, products } =
+            buffers;
+        normalise(stream, &layer.attention_norm, normed);
+        layer.project.multiply(normed, projected, products)?;
+        self.paged.forward(projected, index, conversations, mixed, attention);
+        layer.output.multiply(mixed, added, products)?;
+        add(stream, added);
+        normalise(stream, &layer.gated_norm, normed);
+        layer.expand.multiply(normed, expanded, products)?;
+        gate(expanded, self.config.intermediate_size, inner);
+        layer.contract.multiply(inner, added, products)?;
+        add(stream, added);
+        Ok(())
+    }
+}
+
+/// Values from which on the work between two products is shared among threads.
+const SHARED: usize = 1 << 16;
+
+fn add(to: &mut [f32], values: &[f32]) {
+    for (to, value) in to.iter_mut().zip(values) {
+        *to += value;
+    }
+}
+
+/// Calls `work` with each row of `to` and the row of `from` for it.
+fn each_row(from: &[f32], to: &mut [f32], rows: usize, work: impl Fn(&[f32], &mut [f32]) + Sync) {
+    let (width, wide) = (to.len() / rows.max(1), from.len() / rows.max(1));
+    if from.len() < SHARED {
+        from.chunks_exact(wide).zip(to.chunks_exact_mut(width)).for_each(|(from, to)| work(from, to));
+    } else {
+        let rows = from.par_chunks_exact(wide).zip(to.par_chunks_exact_mut(width));
+        rows.for_each(|(from, to)| work(from, to));
+    }
+}
+
+/// `x / rms(x) * weight` for each row of `x`.
+fn normalise(x: &[f32], norm: &RmsNorm, to: &mut Vec<f32>) {
+    let (weight, level) = (&norm.values, Level::best());
+    to.resize(x.len(), 0.0);
+    each_row(x, to, x.len() / weight.len(), |x, to| level.run(Normalise { x, weight, eps: norm.eps, to }));
+}
+
+struct Normalise<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    eps: f32,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Normalise<'_> {
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let (whole, rest) = self.x.as_chunks::<LANES>();
+        let mut squares = [0.0; LANES];
+        for x in whole {
+            for (square, x) in squares.iter_mut().zip(x) {
+                *square += x * x;
+            }
+        }
+        for (square, x) in squares.iter_mut().zip(rest) {
+            *square += x * x;
+        }
+        let factor = 1.0 / (added(squares) / self.x.len() as f32 + self.eps).sqrt();
+        for ((to, x), weight) in self.to.iter_mut().zip(self.x).zip(self.weight) {
+            *to = x * factor * weight;
+        }
+    }
+}
+
+/// `silu(gate) * up` for each row of gates, then ups, `inner` of each.
+fn gate(both: &[f32], inner: usize, to: &mut Vec<f32>) {
+    let level = Level::best();
+    to.resize(both.len() / 2, 0.0);
+    each_row(both, to, both.len() / (2 * inner), |both, to| level.run(Gate { both, to }));
+}
+
+struct Gate<'a> {
+    both: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Kernel for Gate<'_> {
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let (gates, ups) = self.both.split_at(self.to.len());
+        for ((to, gate), up) in self.to.iter_mut().zip(gates).zip(ups) {
+            *to = gate / (1.0 + simd::exp((-gate).min(88.0))) * up;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Products of dense rows with f32 activations on a CPU; half-precision rows are widened in registers on the way.
+//!
+//! candle widens a whole bf16 matrix for every product and rounds the activations to f16 where the weights are f16.
+//! Here the weights pass by once and only they are narrow. An activation's products do not depend on which others go
+//! with it.
+
+use super::simd::{Bf16, Columns, F16, F32, LANES, Lanes, Level, Stored, added};
+use bytes::Bytes;
+use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
+use half::{bf16, f16};
+use rayon::prelude::*;
+use std::marker::PhantomData;
+
+/// Rows of half-precision weights, little-endian.
+#[derive(Debug, Clone)]
+pub struct HalfRows {
+    bytes: Bytes,
+    /// bf16, else f16.
+    brain: bool,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl HalfRows {
+    /// `outputs` rows of `inputs` values of `dtype` in `bytes`; an error when these do not hold exactly that.
+    pub fn new(bytes: Bytes, dtype: DType, outputs: usize, inputs: usize) -> Result<Self> {
+        let brain = dtype == DType::BF16;
+        let elements = outputs.checked_mul(inputs).and_then(|elements| elements.checked_mul(2));
+        if !(brain || dtype == DType::F16) || elements != Some(bytes.len()) {
+            candle_core::bail!("{} bytes do not hold {outputs} rows of {inputs} {dtype:?}", bytes.len())
+        }
+        Ok(Self { bytes, brain, outputs, inputs })
+    }
+
+    /// The rows of a contiguous f16 or bf16 `weight` `[outputs, inputs]` on the CPU, copied.
+    pub(super) fn of(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        let (storage, layout) = weight.storage_and_layout();
+        let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
+            candle_core::bail!("contiguous weights on the CPU expected")
+        };
+        let bytes = match storage {
+            CpuStorage::BF16(all) => bytes(&all[start..end], |value| value.to_bits()),
+            CpuStorage::F16(all) => bytes(&all[start..end], |value| value.to_bits()),
+            _ => candle_core::bail!("half-precision weights expected, not {:?}", weight.dtype()),
+        };
+        Self::new(bytes.into(), weight.dtype(), outputs, inputs)
+    }
+
+    /// `(outputs, inputs)`.
+    pub(super) fn dims(&self) -> (usize, usize) {
+        (self.outputs, self.inputs)
+    }
+
+    /// A copy of the rows `chosen`, in their order.
+    pub(super) fn select(&self, chosen: &[u32]) -> Result<Self> {
+        let stride = 2 * self.inputs;
+        let mut bytes = Vec::with_capacity(chosen.len() * stride);
+        for &row in chosen {
+            let Some(row) = self.bytes.get(row as usize * stride..(row as usize + 1) * stride) else {
+                candle_core::bail!("row {row} is outside {:?}", self.dims())
+            };
+            bytes.extend_from_slice(row);
+        }
+        Ok(Self { bytes: bytes.into(), outputs: chosen.len(), ..self.clone() })
+    }
+
+    /// Writes the values of row `index` to `to`, which is as long as a row.
+    pub(super) fn read(&self, index: usize, to: &mut [f32]) {
+        let row = &self.bytes[index * 2 * self.inputs..][..2 * self.inputs];
+        for (to, from) in to.iter_mut().zip(row.as_chunks::<2>().0) {
+            let bits = u16::from_le_bytes(*from);
+            *to = if self.brain { bf16::from_bits(bits).to_f32() } else { f16::from_bits(bits).to_f32() };
+        }
+    }
+
+    /// The products of sixteen rows from `16 index` on with the rows of `x`.
+    pub(super) fn tile(&self, level: Level, index: usize, x: &[f32], products: &mut [[f32; LANES]]) {
+        let size = LANES * 2 * self.inputs;
+        let rows = &self.bytes[index * size..(index * size + size).min(self.bytes.len())];
+        if self.brain {
+            level.run(Multiply::<Bf16>::new(rows, x, products));
+        } else {
+            level.run(Multiply::<F16>::new(rows, x, products));
+        }
+    }
+}
+
+fn bytes<T: Copy + Sync>(values: &[T], bits: impl Fn(T) -> u16 + Sync) -> Vec<u8> {
+    const AT_ONCE: usize = 1 << 16;
+    let mut bytes = vec![0; 2 * values.len()];
+    bytes.par_chunks_mut(2 * AT_ONCE).zip(values.par_chunks(AT_ONCE)).for_each(|(to, from)| {
+        for (to, &from) in to.as_chunks_mut::<2>().0.iter_mut().zip(from) {
+            *to = bits(from).to_le_bytes();
+        }
+    });
+    bytes
+}
+
+/// The products of at most sixteen f32 `rows` with the rows of `x`.
+pub(super) fn tile(level: Level, rows: &[f32], x: &[f32], products: &mut [[f32; LANES]]) {
+    level.run(Multiply::<F32>::new(rows, x, products));
+}
+
+/// The products of some rows with all activations.
+struct Multiply<'a, S: Stored> {
+    rows: &'a [S::Element],
+    x: &'a [f32],
+    inputs: usize,
+    products: &'a mut [[f32; LANES]],
+    stored: PhantomData<S>,
+}
+
+impl<'a, S: Stored> Multiply<'a, S> {
+    fn new(rows: &'a [S::Element], x: &'a [f32], products: &'a mut [[f32; LANES]]) -> Self {
+        let inputs = x.len() / products.len();
+        Self { rows, x, inputs, products, stored: PhantomData }
+    }
+
+    /// Sums of `R` rows from `row` on with `M` activations from `start` on.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn block<L: Lanes, const R: usize, const M: usize>(&mut self, lanes: L, row: usize, start: usize) {
+        let stride = self.inputs * S::SIZE;
+        let mut rows: [&[S::Element]; R] = [&[]; R];
+        for (r, slice) in rows.iter_mut().enumerate() {
+            *slice = &self.rows[(row + r) * stride..][..stride];
+        }
+        let mut columns: [&[f32]; M] = [&[]; M];
+        for (m, column) in columns.iter_mut().enumerate() {
+            *column = &self.x[(start + m) * self.inputs..][..self.inputs];
+        }
+        let mut totals = [[lanes.splat(0.0); M]; R];
+        let whole = self.inputs / LANES * LANES;
+        for place in (0..whole).step_by(LANES) {
+            Self::step(lanes, &rows, &columns, place..place + LANES, &mut totals);
+        }
+        if whole < self.inputs {
+            Self::step(lanes, &rows, &columns, whole..self.inputs, &mut totals);
+        }
+        for r in 0..R {
+            for m in 0..M {
+                let mut parts = [0.0; LANES];
+                lanes.store(totals[r][m], &mut parts);
+                self.products[start + m][row + r] = added(parts);
+            }
+        }
+    }
+
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn step<L: Lanes, const R: usize, const M: usize>(
+        lanes: L,
+        rows: &[&[S::Element]; R],
+        columns: &[&[f32]; M],
+        places: std::ops::Range<usize>,
+        totals: &mut [[L::F; M]; R],
+    ) {
+        let mut weights = [lanes.splat(0.0); R];
+        for r in 0..R {
+            weights[r] = S::load(lanes, &rows[r][places.start * S::SIZE..places.end * S::SIZE]);
+        }
+        for m in 0..M {
+            let x = F32::load(lanes, &columns[m][places.clone()]);
+            for r in 0..R {
+                totals[r][m] = lanes.fma(weights[r], x, totals[r][m]);
+            }
+        }
+    }
+}
+
+impl<S: Stored> Columns for Multiply<'_, S> {
+    fn count(&self) -> usize {
+        self.products.len()
+    }
+
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
+        let rows = self.rows.len() / (self.inputs * S::SIZE);
+        let mut row = 0;
+        if M <= 2 {
+            while row + 4 <= rows {
+                self.block::<L, 4, M>(lanes, row, start);
+                row += 4;
+            }
+        }
+        while row + 2 <= rows {
+            self.block::<L, 2, M>(lanes, row, start);
+            row += 2;
+        }
+        if row < rows {
+            self.block::<L, 1, M>(lanes, row, start);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Tiles of signed bytes.
+//!
+//! A tile holds for each 32 columns eight groups of sixteen times four values, 128 added; behind all of these for each 32
+//! columns sixteen f16 scales.
+
+use super::super::simd::{Columns, Halves, LANES, Lanes, Words};
+use super::activations::{Activations, Block, WORDS};
+
+/// Values of a row under one scale.
+pub(super) const VALUES: usize = 32;
+/// Bytes of a tile for this many columns.
+pub(super) const BYTES: usize = LANES * ROW_BYTES;
+/// Bytes of ggml's block: the scale, then the values.
+const ROW_BYTES: usize = 2 + VALUES;
+
+type Values = [Words; WORDS];
+
+/// The values and the scales of a tile.
+fn parts(tile: &[u8]) -> (&[Values], &[Halves]) {
+    let blocks = tile.len() / BYTES;
+    let (values, scales) = tile.split_at(blocks * VALUES * LANES);
+    (values.as_chunks().0.as_chunks().0, scales.as_chunks().0)
+}
+
+pub(super) fn arrange(rows: &[u8], stride: usize, tile: &mut [u8]) {
+    let blocks = tile.len() / BYTES;
+    let (values, scales) = tile.split_at_mut(blocks * VALUES * LANES);
+    values.fill(128);
+    for (lane, row) in rows.chunks_exact(stride).enumerate() {
+        for (index, block) in row.as_chunks::<ROW_BYTES>().0.iter().enumerate() {
+            let scale = (index * LANES + lane) * 2;
+            scales[scale..scale + 2].copy_from_slice(&block[..2]);
+            for (word, four) in block[2..].as_chunks::<4>().0.iter().enumerate() {
+                let start = ((index * WORDS + word) * LANES + lane) * 4;
+                values[start..start + 4].copy_from_slice(&four.map(|value| value ^ 128));
+            }
+        }
+    }
+}
+
+pub(super) fn row(tile: &[u8], lane: usize, row: &mut [u8]) {
+    let (values, scales) = parts(tile);
+    let blocks = row.as_chunks_mut::<ROW_BYTES>().0.iter_mut();
+    for (block, (values, scales)) in blocks.zip(values.iter().zip(scales)) {
+        block[..2].copy_from_slice(&scales[2 * lane..2 * lane + 2]);
+        for (four, words) in block[2..].as_chunks_mut::<4>().0.iter_mut().zip(values) {
+            *four = words.as_chunks::<4>().0[lane].map(|value| value ^ 128);
+        }
+    }
+}
+
+/// The products of a tile with all activations.
+pub(super) struct Multiply<'a> {
+    values: &'a [Values],
+    scales: &'a [Halves],
+    x: &'a Activations,
+    products: &'a mut [[f32; LANES]],
+}
+
+impl<'a> Multiply<'a> {
+    pub(super) fn new(tile: &'a [u8], x: &'a Activations, products: &'a mut [[f32; LANES]]) -> Self {
+        let (values, scales) = parts(tile);
+        Self { values, scales, x, products }
+    }
+}
+
+impl Columns for Multiply<'_> {
+    fn count(&self) -> usize {
+        self.products.len()
+    }
+
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
+        let mut columns: [&[Block]; M] = [&[]; M];
+        for (m, column) in columns.iter_mut().enumerate() {
+            *column = &self.x.row(start + m)[..self.values.len()];
+        }
+        let mut totals = [lanes.splat(0.0); M];
+        for (index, (values, scales)) in self.values.iter().zip(self.scales).enumerate() {
+            let mut sums = [lanes.zeros(); M];
+            for m in 0..M {
+                sums[m] = lanes.start(columns[m][index].sum);
+            }
+            for (word, weights) in values.iter().enumerate() {
+                let weights = lanes.load_weights(weights);
+                for m in 0..M {
+                    sums[m] = lanes.dot(sums[m], weights, columns[m][index].words[word]);
+                }
+            }
+            let scales = lanes.load_f16(scales);
+            for m in 0..M {
+                let scale = lanes.mul(scales, lanes.splat(columns[m][index].scale));
+                totals[m] = lanes.fma(lanes.to_float(sums[m]), scale, totals[m]);
+            }
+        }
+        for m in 0..M {
+            lanes.store(totals[m], &mut self.products[start + m]);
+        }
+    }
+}
