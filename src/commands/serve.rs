@@ -121,8 +121,7 @@ pub fn serve(args: &Args, settings: &Settings, printer: &Printer) -> anyhow::Res
     };
     let place = listening.path().display().to_string();
     if env::var_os(DETACHED).is_some() {
-        // Closing the terminal is then no reason to end; an error would mean that it is so already.
-        let _ = nix::unistd::setsid();
+        daemon::leave_terminal();
         printer.data(&place);
     }
     // A daemon must not keep a disk busy that somebody wants to take out.

@@ -76,18 +76,14 @@ fn waiting_for_a_model_takes_its_turn() {
     asking.wait_until_it_runs();
     let mut client = daemon.client();
     let waiting = thread::spawn(move || client.unload(WhenBusy::Wait(None), &mut go_on));
-    let worker = daemon.worker();
-    // The wish is known to the daemon once a later task has to wait behind it.
-    let later = until("the wish is known", || {
-        let later = Asking::start(&daemon, short_clone(1));
-        later.wait_for("it waits", |event| matches!(event, Event::Waiting { .. }));
-        Some(later)
-    });
+    until("the wish is known", || (daemon.said("somebody waits") == 1).then_some(()));
+    let later = Asking::start(&daemon, short_clone(1));
+    later.wait_for("it waits", |event| matches!(event, Event::Waiting { .. }));
     asking.stop().unwrap_err();
     let freed = waiting.join().unwrap().unwrap();
     assert_eq!((freed.models.len(), freed.cancelled), (1, 0));
     later.join().unwrap();
-    assert!(daemon.worker() != worker || daemon.said("as it was asked") == 1);
+    assert_eq!(daemon.said("started the worker"), 2, "the later task did not go first");
 }
 
 /// A checkpoint that no other test reads, on a disk whose pages can be given back.

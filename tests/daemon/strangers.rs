@@ -21,6 +21,12 @@ fn is_hung_up(mut stream: UnixStream) {
     let _ = stream.read_to_end(&mut rest);
 }
 
+fn foreign(purpose: Purpose, build: &str) -> Hello {
+    let mut hello = Hello::new(purpose);
+    hello.build = build.into();
+    hello
+}
+
 fn greet(stream: &mut UnixStream) {
     stream.write_all(&frame(&Hello::new(Purpose::Talk), &[]).unwrap()).unwrap();
     let mut reader = Reader::new(Limits::GREETING);
@@ -113,14 +119,13 @@ fn more_clients_than_there_are_seats_wait() {
 fn another_build_is_told_and_can_still_end_the_daemon() {
     let home = Home::new();
     let mut daemon = Daemon::start(&home, &[]);
-    let foreign = |purpose| Hello { build: "0.0.1+0".into(), ..Hello::new(purpose) };
     let mut stream = connect(&home);
-    stream.write_all(&frame(&foreign(Purpose::Talk), &[]).unwrap()).unwrap();
+    stream.write_all(&frame(&foreign(Purpose::Talk, "0.0.1+0"), &[]).unwrap()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let (hello, rest) = Hello::read(&answer[8..]).unwrap();
     assert!(hello.is_ours() && rest.is_empty(), "it hears who the daemon is, and no more");
-    connect(&home).write_all(&frame(&foreign(Purpose::Stop), &[]).unwrap()).unwrap();
+    connect(&home).write_all(&frame(&foreign(Purpose::Stop, "0.0.1+0"), &[]).unwrap()).unwrap();
     assert!(until("the daemon ends", || daemon.child.try_wait().unwrap()).success());
 }
 
@@ -136,7 +141,7 @@ fn a_daemon_of_another_build_is_an_error_with_a_way_out() {
     listener.set_nonblocking(false).unwrap();
     let other = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let hello = Hello { build: "9.9.9+9".into(), ..Hello::new(Purpose::Talk) };
+        let hello = foreign(Purpose::Talk, "9.9.9+9");
         stream.write_all(&frame(&hello, &[]).unwrap()).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     });

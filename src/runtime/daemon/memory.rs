@@ -4,7 +4,7 @@ use super::lifecycle::What;
 use crate::runtime::gpu::Machine;
 use crate::runtime::pages;
 use crate::runtime::residency::Holdings;
-use crate::runtime::status::{Change, Freed, Gpu, Model, Move, Moves, State};
+use crate::runtime::status::{Change, Freed, Gpu, Gpus, Model, Move, Moves, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,12 @@ pub(super) struct Memory {
     before: Option<Snapshot>,
     /// The identifiers of the GPUs that the worker uses.
     cards: Vec<String>,
+    /// When the GPUs were last looked at.
+    looked: Option<Instant>,
 }
+
+/// How long the driver's library is kept open for the next look. While it is, a GPU does not sleep deeply.
+const KEPT_OPEN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -48,13 +53,15 @@ struct Snapshot {
     pages: u64,
     /// What the worker holds besides.
     worker: u64,
-    /// Models that could leave.
-    names: Vec<String>,
+    /// Models on the device.
+    on_device: Vec<String>,
+    /// Models on the device or in pages.
+    anywhere: Vec<String>,
 }
 
 impl Memory {
     pub(super) fn new(machine: Machine) -> Self {
-        Self { machine, models: BTreeMap::new(), before: None, cards: Vec::new() }
+        Self { machine, models: BTreeMap::new(), before: None, cards: Vec::new(), looked: None }
     }
 
     /// A worker tells what it holds; `startup` is how long it took from its start to its first load.
@@ -76,10 +83,36 @@ impl Memory {
         }
     }
 
+    fn look(&mut self) -> Gpus {
+        self.looked = Some(Instant::now());
+        self.machine.look()
+    }
+
+    /// The GPUs, with what the worker `pid` holds marked as ours.
+    pub(super) fn gpus(&mut self, pid: Option<u32>) -> Gpus {
+        let mut gpus = self.look();
+        for process in gpus.cards.iter_mut().flat_map(|gpu| &mut gpu.processes) {
+            process.ours = Some(process.pid) == pid;
+        }
+        gpus
+    }
+
+    /// When the GPUs are let alone, if nobody looks before.
+    pub(super) fn rests_at(&self) -> Option<Instant> {
+        self.looked.map(|at| at + KEPT_OPEN)
+    }
+
+    /// Lets the GPUs alone when it is time.
+    pub(super) fn rest(&mut self) {
+        if self.rests_at().is_some_and(|at| at <= Instant::now()) {
+            self.looked = None;
+            self.machine.rest();
+        }
+    }
+
     /// Notes which GPUs the worker `pid` uses.
     pub(super) fn locate(&mut self, pid: u32, device: Option<&str>) {
-        let gpus = self.machine.look();
-        self.machine.rest();
+        let gpus = self.look();
         // Inside a container the driver may show no processes.
         let named = |gpu: &Gpu| gpu.cuda.is_some_and(|n| device == Some(format!("cuda:{n}").as_str()));
         let uses = |gpu: &&Gpu| named(gpu) || gpu.processes.iter().any(|process| process.pid == pid);
@@ -105,10 +138,9 @@ impl Memory {
     }
 
     /// What a process holds on GPUs; one that has ended can hold it a little longer.
-    fn on_gpus(&self, pid: u32) -> u64 {
-        let held = self.machine.held_by(pid);
-        self.machine.rest();
-        held
+    fn on_gpus(&mut self, pid: u32) -> u64 {
+        self.looked = Some(Instant::now());
+        self.machine.held_by(pid)
     }
 
     /// The worker is reaped.
@@ -144,14 +176,19 @@ impl Memory {
     }
 
     /// What a client that asked then is told about what it got.
-    pub(super) fn freed(&self, what: What, asked: Instant, cancelled: usize) -> Freed {
+    pub(super) fn freed(&mut self, what: What, asked: Instant, cancelled: usize) -> Freed {
+        // Where nothing was held there is nothing to look for, and looking at GPUs takes a while.
+        let held = self.before.as_ref().filter(|before| before.device > 0).and_then(|before| before.pid);
+        let device = held.map_or(0, |pid| self.on_gpus(pid));
         let now = self.snapshot(None);
         let before = self.before.as_ref().unwrap_or(&now);
-        // Where nothing was held there is nothing to look for, and looking at GPUs takes a while.
-        let held = before.pid.filter(|_| before.device > 0);
-        let device = held.map_or(0, |pid| self.on_gpus(pid));
+        let models = match (&self.before, what) {
+            (None, _) => Vec::new(),
+            (Some(before), What::Device) => before.on_device.clone(),
+            (Some(before), What::Everything) => before.anywhere.clone(),
+        };
         Freed {
-            models: before.names.clone(),
+            models,
             device: Change { before: before.device, after: device, residual: device },
             host: Change {
                 before: before.pages + before.worker,
@@ -187,6 +224,10 @@ impl Memory {
         self.models.iter().map(describe).collect()
     }
 
+    fn names(&self, is_wanted: impl Fn(&Known) -> bool) -> Vec<String> {
+        self.models.iter().filter(|(_, known)| is_wanted(known)).map(|(name, _)| name.clone()).collect()
+    }
+
     fn snapshot(&self, worker: Option<u32>) -> Snapshot {
         let there = |known: &Known| known.on_device || known.on_host;
         Snapshot {
@@ -197,12 +238,8 @@ impl Memory {
                 self.models.values().filter(|known| there(known)).flat_map(|known| &known.files),
             ),
             worker: worker.map_or(0, private_bytes),
-            names: self
-                .models
-                .iter()
-                .filter(|(_, known)| there(known))
-                .map(|(name, _)| name.clone())
-                .collect(),
+            on_device: self.names(|known| known.on_device),
+            anywhere: self.names(there),
         }
     }
 }

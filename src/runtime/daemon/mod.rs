@@ -74,6 +74,12 @@ pub fn serve(
     daemon.run().map_err(broken)
 }
 
+/// Makes closing the terminal no reason to end.
+pub fn leave_terminal() {
+    // An error means that it is so already.
+    let _ = nix::unistd::setsid();
+}
+
 struct Daemon<'a> {
     listening: Listening,
     signals: Signals,
@@ -126,6 +132,7 @@ impl Daemon<'_> {
             if self.may_be_wanted() && self.memory.is_wanted() {
                 self.happen(Input::Wanted, Vec::new());
             }
+            self.memory.rest();
             self.give_up_on_slow_clients();
         }
         Ok(())
@@ -179,7 +186,8 @@ impl Daemon<'_> {
     fn timeout(&self) -> PollTimeout {
         let clients = self.clients.values().filter_map(Connection::deadline);
         let look = self.may_be_wanted().then(|| Instant::now() + LOOK);
-        let at = clients.chain(self.lifecycle.deadline()).chain(self.leave_by).chain(look).min();
+        let at = clients.chain(self.lifecycle.deadline()).chain(self.leave_by).chain(look);
+        let at = at.chain(self.memory.rests_at()).min();
         let Some(left) = at.map(|at| at.saturating_duration_since(Instant::now())) else {
             return PollTimeout::NONE;
         };
@@ -265,8 +273,9 @@ impl Daemon<'_> {
             }
             Ok((Report::Event { job, droppable }, body)) => {
                 self.happen(Input::Progress(id), Vec::new());
-                let listener = self.lifecycle.listener(id, job).filter(|_| !body.is_empty());
-                if let Some(client) = listener
+                let listener = self.lifecycle.listener(id, job);
+                listener.map(|client| self.tasks.remove(&client));
+                if let Some(client) = listener.filter(|_| !body.is_empty())
                     && !(droppable && self.clients.get(&client).is_some_and(Connection::is_crowded))
                 {
                     self.tell(client, &Response::Event, &body);
@@ -400,8 +409,10 @@ impl Daemon<'_> {
                 Err(error) => inputs.push_back(Input::Gone(id, format!("it cannot be started: {error}"))),
             },
             Action::Run { worker, job, client } => {
+                // It is kept until the worker has begun, which may end before.
                 let task = self.tasks.remove(&client).unwrap_or_default();
                 self.order(worker, &Order::Run(job), &task);
+                self.tasks.insert(client, task);
             }
             Action::Cancel { worker, job } => self.order(worker, &Order::Cancel(job), &[]),
             Action::End(worker) => {
@@ -494,8 +505,9 @@ impl Daemon<'_> {
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
         let picture = self.lifecycle.picture(Instant::now());
+        let gpus = self.memory.gpus(self.worker.as_ref().map(Process::pid));
         let worker = self.worker.as_ref();
         let mut models = self.memory.models(worker.map(Process::pid));
         let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
@@ -527,7 +539,7 @@ impl Daemon<'_> {
             queue_limit: self.lifecycle.policy().queue_limit,
             settings: self.settings(),
         };
-        Status { daemon: Some(daemon), models, ..Status::default() }
+        Status { daemon: Some(daemon), models, gpus }
     }
 
     fn settings(&self) -> status::Settings {

@@ -42,7 +42,9 @@ impl Process {
         command.arg0("stepaudio").arg(COMMAND).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
         // Ctrl-C on a terminal is for the daemon alone.
         command.process_group(0).env(CUDA_ORDER.0, CUDA_ORDER.1);
-        VARIABLES.iter().for_each(|variable| drop(command.env_remove(variable)));
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
         let child = command.spawn()?;
         let mut process = Self {
             id,

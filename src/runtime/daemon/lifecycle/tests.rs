@@ -415,6 +415,21 @@ fn a_forced_task_that_does_not_stop_is_killed() {
 }
 
 #[test]
+fn a_task_that_its_worker_never_began_gets_one_more_chance() {
+    let mut world = loaded();
+    for begun in [true, false] {
+        world.play(&Op::Run { client: 0, models: 0 });
+        if begun {
+            world.play(&Op::Progress);
+        }
+        world.play(&Op::Dies);
+        assert_eq!(world.lifecycle.picture(world.now).running, usize::from(!begun));
+    }
+    world.play(&Op::Dies);
+    assert!(world.asked.is_empty(), "but not two");
+}
+
+#[test]
 fn a_full_queue_refuses() {
     let mut world = loaded();
     for client in 0..5 {
