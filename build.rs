@@ -11,13 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Files and folders, relative to this one.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "Cargo.lock",
     "src/audio",
     "src/models",
     "src/runtime/recording.rs",
     "src/runtime/speech.rs",
     "src/runtime/transcription.rs",
+    "src/runtime/weights",
 ];
 
 fn main() -> io::Result<()> {

@@ -6,6 +6,7 @@ use nvml_wrapper::Nvml;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// Where the networks run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -130,11 +131,27 @@ pub fn name(device: &Device) -> String {
 pub fn arithmetic(device: &Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => format!("cpu {}", cpu_features()),
-        candle_core::DeviceLocation::Cuda { gpu_id } => {
-            let gpu = gpus().into_iter().find(|gpu| gpu.index == gpu_id);
-            format!("cuda {}", gpu.map(|gpu| gpu.name).unwrap_or_default())
-        }
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda {}", gpu_model(gpu_id)),
         candle_core::DeviceLocation::Metal { .. } => "metal".into(),
+    }
+}
+
+/// Which kind of GPU `number` is. Where there are several kinds, NVML and CUDA may number them differently, so all that decides
+/// which one is meant is told.
+fn gpu_model(number: usize) -> String {
+    static MODELS: OnceLock<Vec<String>> = OnceLock::new();
+    let models = MODELS.get_or_init(|| {
+        let mut models: Vec<String> = gpus().into_iter().map(|gpu| gpu.name).collect();
+        models.sort();
+        models.dedup();
+        models
+    });
+    match models.as_slice() {
+        [model] => model.clone(),
+        _ => {
+            let order = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"].map(std::env::var_os);
+            format!("{number} of {models:?}, {order:?}")
+        }
     }
 }
 
@@ -188,5 +205,12 @@ mod tests {
     fn a_gpu_that_cannot_be_used_is_a_device_error() {
         assert_eq!(DeviceChoice::Cuda(Some(0)).open().unwrap_err().kind, Kind::Device);
         assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
+    }
+
+    #[test]
+    fn the_arithmetic_is_told_the_same_each_time() {
+        assert!(arithmetic(&Device::Cpu).starts_with("cpu"));
+        assert_eq!(arithmetic(&Device::Cpu), arithmetic(&Device::Cpu));
+        assert_eq!(gpu_model(0), gpu_model(0));
     }
 }

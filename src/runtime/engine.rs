@@ -196,7 +196,6 @@ fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::audio::decode;
-    use crate::models::nn::linear::Precision;
     use crate::runtime::cache;
     use crate::runtime::device::DeviceChoice;
     use crate::task::{Bucket, CacheUse, Lookups, Stage};
@@ -212,7 +211,7 @@ mod tests {
         let settings = ModelSettings {
             models: models.into(),
             device: DeviceChoice::Cpu,
-            precision: Precision::F32,
+            precision: "f32".parse().unwrap(),
             quantised: cache.join("weights"),
             cache: cache::Settings { folder: cache.into(), limit: 1 << 30 },
         };

@@ -193,9 +193,14 @@ impl Models {
         &self.device
     }
 
-    /// What the bits of a result depend on besides code and weights: the device, and how the weights are held on it.
+    /// What the bits of a result depend on besides code and weights.
     pub fn arithmetic(&self) -> String {
-        format!("{}, {}", device::arithmetic(&self.device), self.settings.precision.kind(&self.device))
+        device::arithmetic(&self.device)
+    }
+
+    /// How the language model's weights are held.
+    pub fn weight_kind(&self) -> WeightKind {
+        self.settings.precision.kind(&self.device)
     }
 
     /// The weights that analyse a recording: those that are loaded, else those that would be; `None` when that cannot be told.
