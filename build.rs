@@ -13,13 +13,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What computes the values of the cache: files and folders, relative to this one.
-const COMPUTES: [&str; 6] = [
+const COMPUTES: [&str; 7] = [
     "Cargo.lock",
     "src/audio",
     "src/models",
     "src/runtime/recording.rs",
     "src/runtime/speech.rs",
     "src/runtime/transcription.rs",
+    "src/runtime/weights",
 ];
 
 fn main() -> io::Result<()> {

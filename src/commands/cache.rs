@@ -3,7 +3,7 @@
 use super::Context;
 use super::printer::{Printer, bytes};
 use super::settings::Settings;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
 use crate::runtime::residency::ModelSettings;
@@ -53,7 +53,10 @@ enum Action {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let op = match &args.action {
-        Action::Path => return Ok(path(context)),
+        Action::Path => {
+            path(context);
+            return Ok(());
+        }
         Action::Stats => CacheOp::Stats,
         Action::Verify => CacheOp::Verify,
         Action::Prune { to, older_than } => {
@@ -66,7 +69,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let Reply::Cache(report) = reply else {
         return Err(Error::internal("a task about the cache was answered with something else").into());
     };
-    tell(&report, context)?;
+    tell(&report, &context.printer);
     Ok(())
 }
 
@@ -91,11 +94,9 @@ fn path(context: &Context) {
     }
 }
 
-fn tell(report: &CacheReport, context: &Context) -> Result<()> {
-    let printer = &context.printer;
+fn tell(report: &CacheReport, printer: &Printer) {
     if printer.is_json() {
-        printer.result(report, "");
-        return Ok(());
+        return printer.result(report, "");
     }
     match report {
         CacheReport::Stats(stats) => show(stats, printer),
@@ -109,7 +110,6 @@ fn tell(report: &CacheReport, context: &Context) -> Result<()> {
             printer.data(&format!("dropped {}{}", amount(*dropped), weights.unwrap_or_default()));
         }
     }
-    Ok(())
 }
 
 fn show(stats: &CacheStats, printer: &Printer) {

@@ -152,4 +152,11 @@ mod tests {
         assert_eq!(DeviceChoice::Cuda(Some(0)).open().unwrap_err().kind, Kind::Device);
         assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
     }
+
+    #[test]
+    fn the_arithmetic_is_told_the_same_each_time() {
+        assert!(arithmetic(None).starts_with("cpu"));
+        assert_eq!(arithmetic(None), arithmetic(None));
+        assert_eq!(arithmetic(Some("A card")), "cuda A card");
+    }
 }

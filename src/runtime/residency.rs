@@ -405,14 +405,22 @@ impl Models {
         Ok(&self.recogniser.insert(loaded).listening)
     }
 
-    /// What the bits of a result depend on besides code and weights: the device, and how the weights are held on it.
+    /// What the bits of a result depend on besides code and weights.
     pub fn arithmetic(&self) -> String {
-        let gpu = match &self.place {
+        device::arithmetic(self.gpu().as_ref().map(|gpu| gpu.name.as_str()))
+    }
+
+    /// How the language model's weights are held.
+    pub fn weight_kind(&self) -> WeightKind {
+        self.settings.precision.kind(self.gpu().is_some())
+    }
+
+    /// The GPU that is used, or that would be.
+    fn gpu(&self) -> Option<Gpu> {
+        match &self.place {
             Some(place) => place.gpu.clone(),
             None => self.machine.place(self.settings.device).ok().and_then(|room| room.gpu().cloned()),
-        };
-        let kind = self.settings.precision.kind(gpu.is_some());
-        format!("{}, {kind}", device::arithmetic(gpu.as_ref().map(|gpu| gpu.name.as_str())))
+        }
     }
 
     /// The weights that analyse a recording: those that are loaded, else those that would be; `None` when that cannot be told.

@@ -64,6 +64,7 @@ fn key(models: &Models, request: &Request<'_>) -> Option<Key> {
         .part("voice", voice)
         .part("speaking", models.speaking_origin()?.0)
         .part("arithmetic", models.arithmetic())
+        .part("held", models.weight_kind().to_string())
         .part("words", serde_json::to_vec(&request.words).ok()?)
         .part("options", serde_json::to_vec(request.options).ok()?);
     Some(key.finish())

@@ -155,3 +155,18 @@ fn file_key(path: &Path, run: &mut Run<'_, '_>) -> Result<Option<(Key, State)>> 
     let key = Key::of(Bucket::Recordings).part("file", hasher.finalize().as_bytes()).finish();
     Ok(Some((key, state)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_holds_comes_back() {
+        for warning in [None, Some("parts are missing".to_string())] {
+            let heard = Heard { sound: SoundId([7; 32]), warning };
+            assert_eq!(Heard::from_bytes(&heard.to_bytes()).unwrap(), heard);
+        }
+        assert!(Heard::from_bytes(&[7; 31]).is_err());
+        assert!(Heard::from_bytes(&[0xff; 40]).is_err(), "no text");
+    }
+}

@@ -68,6 +68,8 @@ fn a_known_voice_gives_the_same_samples() {
     // Other words and another seed need no new analysis; another recording does.
     let other = run(&home, &[CLONE, WORDS, &["-o", "d.wav", "--seed", "9", "--temperature", "1"]]);
     assert_eq!(lookups(&other, "voices"), (1, 0));
+    let quantised = ["clone", "Others.", "--voice", "voice.wav", "--dtype", "q8", "--json", "-o", "f.wav"];
+    assert_eq!(lookups(&run(&home, &[&quantised, WORDS]), "voices"), (1, 0));
     home.voice("voice.wav", 2.5);
     assert_eq!(lookups(&run(&home, &[CLONE, WORDS, &["-o", "e.wav"]]), "voices"), (0, 1));
 }

@@ -5,9 +5,20 @@ use crate::support::Home;
 #[test]
 fn help_of_every_command() {
     let home = Home::new();
-    for command in
-        ["", "clone", "edit", "transcribe", "batch", "voices", "voices add", "doctor", "completions"]
-    {
+    for command in [
+        "",
+        "clone",
+        "edit",
+        "transcribe",
+        "batch",
+        "voices",
+        "voices add",
+        "cache",
+        "gpu",
+        "serve",
+        "doctor",
+        "completions",
+    ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim(), home.run(&args).succeeded().transcript());
     }
