@@ -16,6 +16,7 @@ mod progress;
 mod recognition;
 mod recordings;
 mod screen;
+mod serve;
 mod settings;
 mod speech;
 mod subtitles;
@@ -24,6 +25,7 @@ mod transcribe;
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
+use crate::runtime::worker;
 use clap::{Parser, Subcommand};
 use interrupt::Interrupt;
 use limit::Limit;
@@ -67,8 +69,12 @@ enum Command {
     Gpu(gpu::Args),
     #[command(name = "gpu-status", hide = true)]
     GpuStatus(gpu::StatusArgs),
+    Serve(serve::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
+    /// Own the models for the daemon that started this process
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Flags that every command takes.
@@ -148,11 +154,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
-    if let Command::Completions(args) = &cli.command {
-        completions::run(args, printer);
-        return Ok(());
+    match &cli.command {
+        Command::Completions(args) => {
+            completions::run(args, printer);
+            return Ok(());
+        }
+        Command::Worker => return Ok(worker::run()?),
+        _ => {}
     }
     let settings = Settings::resolve(&cli.global)?;
+    if let Command::Serve(args) = &cli.command
+        && args.is_daemon()
+    {
+        return serve::serve(args, &settings, printer);
+    }
     let context = Context { settings, printer: printer.clone(), interrupt: Interrupt::listen()? };
     match &cli.command {
         Command::Clone(args) => clone::run(args, &context),
@@ -160,8 +175,9 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Transcribe(args) => transcribe::run(args, &context),
         Command::Gpu(args) => gpu::run(args, &context),
         Command::GpuStatus(args) => Ok(gpu::status(args, &context)?),
+        Command::Serve(args) => serve::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Worker => Ok(()),
     }
 }
 

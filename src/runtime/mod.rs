@@ -2,12 +2,14 @@
 
 pub mod amount;
 pub mod client;
+pub mod daemon;
 pub mod device;
 mod engine;
 mod footprint;
 pub mod golden;
 pub mod gpu;
 pub mod notify;
+mod pages;
 pub mod process;
 mod recording;
 pub mod residency;
@@ -18,6 +20,7 @@ pub mod status;
 mod transcription;
 pub mod weights;
 pub mod wire;
+pub mod worker;
 
 use crate::error::{Error, Kind, Result};
 use crate::models::nn::linear::Precision;
@@ -52,12 +55,9 @@ impl SessionSettings {
     ///
     /// Paths become absolute, since the daemon has another working folder.
     fn through(&self, daemon: &ModelSettings) -> Result<ModelSettings> {
-        let folder = if self.models_named { &self.models.models } else { &daemon.models };
-        let models = std::path::absolute(folder).map_err(|error| {
-            Error::usage(format!("`{}` is no folder of models", folder.display())).cause(error)
-        })?;
+        let named = self.models.absolute()?;
         Ok(ModelSettings {
-            models,
+            models: if self.models_named { named.models } else { daemon.models.clone() },
             device: match self.models.device {
                 DeviceChoice::Auto => daemon.device,
                 named => named,

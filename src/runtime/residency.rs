@@ -50,6 +50,18 @@ pub struct ModelSettings {
     pub gpu_patience: Option<Duration>,
 }
 
+impl ModelSettings {
+    /// With absolute paths, for a process with another working folder.
+    pub fn absolute(&self) -> Result<Self> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|error| Error::usage(format!("`{}` is no folder", path.display())).cause(error))
+        };
+        let (models, quantised) = (absolute(&self.models)?, absolute(&self.quantised)?);
+        Ok(Self { models, quantised, ..self.clone() })
+    }
+}
+
 /// What is loaded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Holdings {

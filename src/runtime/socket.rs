@@ -96,9 +96,7 @@ impl Socket {
     /// # Errors
     /// [`Kind::Daemon`] when another daemon is there, or the folder is not safe.
     pub fn listen(&self) -> Result<Listening> {
-        check_length(&self.path)?;
-        self.make_folder()?;
-        self.check_folder()?;
+        self.prepare()?;
         let lock = self.lock()?;
         self.remove_stale()?;
         let fail = |error: Errno| {
@@ -126,6 +124,13 @@ impl Socket {
         listener.set_nonblocking(true).map_err(|error| self.unusable(error))?;
         let lock = self.lock()?;
         Ok(Listening { listener: Some(listener), path: self.path.clone(), bound: None, _lock: lock })
+    }
+
+    /// Makes the folder when it is missing, and checks that the place is safe.
+    pub fn prepare(&self) -> Result<()> {
+        check_length(&self.path)?;
+        self.make_folder()?;
+        self.check_folder()
     }
 
     fn folder(&self) -> &Path {
@@ -210,6 +215,11 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The socket; `None` once it is closed.
     pub fn listener(&self) -> Option<&UnixListener> {
         self.listener.as_ref()

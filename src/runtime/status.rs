@@ -83,7 +83,7 @@ pub enum Residency {
 }
 
 /// A model and its memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Its name.
     pub name: String,

@@ -1,0 +1,560 @@
+//! The daemon: a small supervisor that keeps a worker with the models, as long as they are needed.
+//!
+//! It loads nothing and opens no GPU. One thread waits for whatever happens next on its sockets, hands it to the
+//! [`Lifecycle`] and carries out what that decides. Tasks and answers pass through without being read.
+
+mod connection;
+mod lifecycle;
+mod memory;
+mod process;
+mod queue;
+
+pub use lifecycle::Policy;
+pub use process::COMMAND;
+
+use super::pages;
+use super::residency::ModelSettings;
+use super::socket::{Listening, peer};
+use super::status::{self, Status};
+use super::wire::{BUILD, Frame, Got, Hello, Limits, Order, Purpose, Report, Request, Response, Welcome};
+use super::wire::{decode, frame};
+use crate::error::{Error, Result};
+use connection::{Connection, Stage};
+use lifecycle::{Action, Input, Lifecycle, What};
+use memory::Memory;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use process::Process;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Connections at a time; further ones wait to be accepted.
+const MOST_CLIENTS: usize = 256;
+/// How long the last answers may take to be read when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// Runs the daemon until it is told to end; `log` hears what it does.
+pub fn serve(
+    listening: Listening,
+    models: ModelSettings,
+    policy: Policy,
+    log: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let broken = |error: io::Error| Error::internal("the daemon cannot run").cause(error);
+    let (signals, wake) = (Signals::listen().map_err(broken)?, UnixStream::pair().map_err(broken)?);
+    wake.0.set_nonblocking(true).map_err(broken)?;
+    let now = Instant::now();
+    let mut daemon = Daemon {
+        listening,
+        signals,
+        wake,
+        models,
+        lifecycle: Lifecycle::new(policy, now),
+        memory: Memory::default(),
+        worker: None,
+        clients: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        seen: 0,
+        started: now,
+        leave_by: None,
+        log,
+    };
+    daemon.run().map_err(broken)
+}
+
+struct Daemon<'a> {
+    listening: Listening,
+    signals: Signals,
+    /// A byte arrives at the first when a thread has given pages back.
+    wake: (UnixStream, UnixStream),
+    models: ModelSettings,
+    lifecycle: Lifecycle<ModelSettings>,
+    memory: Memory,
+    worker: Option<Process>,
+    clients: BTreeMap<u64, Connection>,
+    /// Tasks of clients that wait.
+    tasks: BTreeMap<u64, Vec<u8>>,
+    /// Clients so far.
+    seen: u64,
+    started: Instant,
+    /// When the daemon ends, whether or not the last answers were read.
+    leave_by: Option<Instant>,
+    log: &'a mut dyn FnMut(&str),
+}
+
+/// What can be ready.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Signals,
+    Wake,
+    Worker,
+    Client(u64),
+}
+
+impl Daemon<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        while !self.is_done() {
+            for (source, flags) in self.wait()? {
+                match source {
+                    Source::Listener => self.accept(),
+                    Source::Signals => self.hear_signals(),
+                    Source::Wake => {
+                        if self.wake.0.read(&mut [0; 16]).is_ok() {
+                            self.memory.dropped();
+                            self.happen(Input::Dropped, Vec::new());
+                            self.memory.settle();
+                        }
+                    }
+                    Source::Worker => self.serve_worker(flags),
+                    Source::Client(client) => self.serve_client(client, flags),
+                }
+            }
+            self.happen(Input::Time, Vec::new());
+            self.give_up_on_slow_clients();
+        }
+        Ok(())
+    }
+
+    /// Whether the daemon has ended and the last answers are read.
+    fn is_done(&self) -> bool {
+        self.leave_by.is_some_and(|at| {
+            at <= Instant::now() || self.clients.values().all(|client| client.outbox.is_empty())
+        })
+    }
+
+    /// Waits until something can be read or written, or time changes something.
+    fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
+        let mut sources = vec![(Source::Signals, self.signals.pipe.as_fd(), PollFlags::POLLIN)];
+        sources.push((Source::Wake, self.wake.0.as_fd(), PollFlags::POLLIN));
+        if let Some(listener) = self.listening.listener()
+            && self.clients.len() < MOST_CLIENTS
+        {
+            sources.push((Source::Listener, listener.as_fd(), PollFlags::POLLIN));
+        }
+        let interest = |reads: bool, writes: bool| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::POLLIN, reads);
+            flags.set(PollFlags::POLLOUT, writes);
+            flags
+        };
+        if let Some(worker) = self.worker.as_ref().filter(|worker| !worker.is_silent) {
+            let flags = interest(!self.clients.values().any(Connection::is_full), !worker.outbox.is_empty());
+            sources.push((Source::Worker, worker.stream.as_fd(), flags));
+        }
+        for (&id, client) in &self.clients {
+            let flags = interest(client.stage != Stage::Leaving, !client.outbox.is_empty());
+            sources.push((Source::Client(id), client.stream.as_fd(), flags));
+        }
+        let mut polled: Vec<PollFd> = sources.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
+        match poll(&mut polled, self.timeout()) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = |poll: &PollFd| poll.revents().filter(|flags| !flags.is_empty());
+        let found = sources.iter().zip(&polled);
+        Ok(found.filter_map(|((source, ..), poll)| Some((*source, ready(poll)?))).collect())
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let clients = self.clients.values().filter_map(Connection::deadline);
+        let at = clients.chain(self.lifecycle.deadline()).chain(self.leave_by).min();
+        let Some(left) = at.map(|at| at.saturating_duration_since(Instant::now())) else {
+            return PollTimeout::NONE;
+        };
+        // Rounded up: a deadline must have passed when the wait ends.
+        let milliseconds = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+        PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+    }
+
+    fn accept(&mut self) {
+        while self.clients.len() < MOST_CLIENTS {
+            let Some(Ok((stream, _))) = self.listening.listener().map(|listener| listener.accept()) else {
+                return;
+            };
+            // Strangers are hung up on.
+            let Some(pid) = peer(&stream) else { continue };
+            if let Ok(connection) = Connection::new(stream, pid, Instant::now()) {
+                self.seen += 1;
+                self.clients.insert(self.seen, connection);
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) {
+        self.signals.clear();
+        if self.signals.ended.swap(false, Ordering::Relaxed) {
+            let now = self.lifecycle.is_stopping();
+            self.happen(Input::Stop { now }, Vec::new());
+        }
+        self.reap();
+    }
+
+    /// Hears the last words of a worker that has ended.
+    fn reap(&mut self) {
+        let Some(why) = self.worker.as_mut().and_then(Process::ended) else { return };
+        while self.hear_worker() {}
+        let Some(worker) = self.worker.take() else { return };
+        self.memory.left();
+        self.happen(Input::Gone(worker.id, why), Vec::new());
+        if self.worker.is_some() || !self.lifecycle.is_dropping() {
+            self.memory.settle();
+        }
+    }
+
+    fn serve_worker(&mut self, flags: PollFlags) {
+        if let Some(worker) = &mut self.worker
+            && flags.contains(PollFlags::POLLOUT)
+            && worker.flush().is_err()
+        {
+            worker.is_silent = true;
+        }
+        if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+            while !self.clients.values().any(Connection::is_full) && self.hear_worker() {}
+        }
+        if let Some(worker) = self.worker.as_mut().filter(|worker| worker.is_silent) {
+            // It has closed its side or speaks nonsense: either way it is about to end, and this hastens it.
+            worker.kill();
+        }
+    }
+
+    /// Takes one report of the worker; whether there was one.
+    fn hear_worker(&mut self) -> bool {
+        let Some(worker) = &mut self.worker else { return false };
+        let id = worker.id;
+        let report = match worker.read() {
+            Ok(Got::Frame(Frame { head, body })) => decode::<Report>(&head).map(|report| (report, body)),
+            Ok(Got::NotYet) => return false,
+            Ok(Got::End) | Err(_) => {
+                worker.is_silent = true;
+                return false;
+            }
+        };
+        match report {
+            Ok((Report::Holds(holdings), _)) => {
+                let loading: f64 = holdings.models.iter().map(|held| held.seconds).sum();
+                let startup = worker.started.elapsed().saturating_sub(Duration::from_secs_f64(loading));
+                let first = std::mem::replace(&mut worker.holdings, holdings).models.is_empty();
+                let startup = if first { startup } else { Duration::ZERO };
+                self.memory.hold(&worker.holdings, startup);
+                let names: Vec<&str> = worker.holdings.models.iter().map(|held| held.name.as_str()).collect();
+                (self.log)(&format!("loaded: {}", names.join(", ")));
+                self.happen(Input::Loaded(id), Vec::new());
+            }
+            Ok((Report::Event { job, droppable }, body)) => {
+                self.happen(Input::Progress(id), Vec::new());
+                let listener = self.lifecycle.listener(id, job).filter(|_| !body.is_empty());
+                if let Some(client) = listener
+                    && !(droppable && self.clients.get(&client).is_some_and(Connection::is_crowded))
+                {
+                    self.tell(client, &Response::Event, &body);
+                }
+            }
+            Ok((Report::Done(job), body)) => self.happen(Input::Done { worker: id, job }, body),
+            Err(_) => worker.is_silent = true,
+        }
+        true
+    }
+
+    fn serve_client(&mut self, client: u64, flags: PollFlags) {
+        if flags.contains(PollFlags::POLLOUT) {
+            self.flush(client);
+        }
+        if !flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+            return;
+        }
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        match connection.read(Instant::now()) {
+            Ok(Got::Frame(frame)) => {
+                if self.understand(client, frame).is_err() {
+                    self.hang_up(client);
+                }
+            }
+            Ok(Got::NotYet) => {}
+            Ok(Got::End) | Err(_) => self.hang_up(client),
+        }
+    }
+
+    /// An error when the client does not keep to the protocol.
+    fn understand(&mut self, client: u64, Frame { head, body }: Frame) -> Result<()> {
+        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
+        match connection.stage {
+            Stage::Greeting => self.greet(client, &Hello::read(&head)?.0),
+            Stage::Asking => self.answer(client, decode(&head)?, body),
+            Stage::Asked(_) => match decode(&head)? {
+                Request::Cancel => {
+                    self.happen(Input::Cancel(client), Vec::new());
+                    Ok(())
+                }
+                _ => Err(Error::internal("the client asks before it was answered")),
+            },
+            Stage::Waiting | Stage::Leaving => Ok(()),
+        }
+    }
+
+    fn greet(&mut self, client: u64, hello: &Hello) -> Result<()> {
+        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
+        let ours = Hello::new(hello.purpose);
+        match hello.purpose {
+            Purpose::Stop | Purpose::StopNow => {
+                connection.stage = Stage::Waiting;
+                connection.outbox.push(frame(&ours, &[])?);
+                let now = hello.purpose == Purpose::StopNow;
+                self.happen(Input::Stop { now }, Vec::new());
+            }
+            // The client does by itself what it wants to be done.
+            Purpose::Talk if self.lifecycle.is_stopping() => connection.stage = Stage::Leaving,
+            Purpose::Talk if hello.is_ours() => {
+                connection.stage = Stage::Asking;
+                connection.reader.allow(Limits::TALK);
+                connection.outbox.push(frame(&(ours, Welcome { models: self.models.clone() }), &[])?);
+            }
+            Purpose::Talk => {
+                connection.stage = Stage::Leaving;
+                connection.outbox.push(frame(&ours, &[])?);
+            }
+        }
+        self.flush(client);
+        Ok(())
+    }
+
+    fn answer(&mut self, client: u64, request: Request, body: Vec<u8>) -> Result<()> {
+        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
+        let owner = connection.pid;
+        let what = match request {
+            // It crossed the answer.
+            Request::Cancel => return Ok(()),
+            Request::Status => {
+                let status = Response::Status(Box::new(self.status()));
+                self.tell(client, &status, &[]);
+                return Ok(());
+            }
+            Request::Set(changes) => {
+                self.happen(Input::Set(changes), Vec::new());
+                self.tell(client, &Response::Settings(self.settings()), &[]);
+                return Ok(());
+            }
+            Request::Run(models) => {
+                connection.stage = Stage::Asked(Instant::now());
+                let bytes = body.len();
+                self.tasks.insert(client, body);
+                Input::Run { client, owner, models, bytes }
+            }
+            Request::Unload(when_busy) => {
+                connection.stage = Stage::Asked(Instant::now());
+                Input::Free { client, what: What::Device, when_busy }
+            }
+            Request::Release(when_busy) => {
+                connection.stage = Stage::Asked(Instant::now());
+                Input::Free { client, what: What::Everything, when_busy }
+            }
+        };
+        self.happen(what, Vec::new());
+        Ok(())
+    }
+
+    /// Hands what happened to the lifecycle and does what it wants; `answer` is that of a task that has ended.
+    fn happen(&mut self, input: Input<ModelSettings>, mut answer: Vec<u8>) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.lifecycle.step(Instant::now(), input) {
+                self.act(action, &mut answer, &mut inputs);
+            }
+        }
+    }
+
+    fn act(
+        &mut self,
+        action: Action<ModelSettings>,
+        answer: &mut Vec<u8>,
+        inputs: &mut VecDeque<Input<ModelSettings>>,
+    ) {
+        match action {
+            Action::Start(id, models) => match Process::start(id, &models) {
+                Ok(worker) => {
+                    (self.log)(&format!("started the worker {}", worker.pid()));
+                    self.worker = Some(worker);
+                }
+                Err(error) => inputs.push_back(Input::Gone(id, format!("it cannot be started: {error}"))),
+            },
+            Action::Run { worker, job, client } => {
+                let task = self.tasks.remove(&client).unwrap_or_default();
+                self.order(worker, &Order::Run(job), &task);
+            }
+            Action::Cancel { worker, job } => self.order(worker, &Order::Cancel(job), &[]),
+            Action::End(worker) => {
+                self.memory.leaving(self.worker.as_ref().map(Process::pid));
+                self.order(worker, &Order::End, &[]);
+            }
+            Action::Kill(_) => {
+                self.memory.leaving(self.worker.as_ref().map(Process::pid));
+                if let Some(worker) = &mut self.worker {
+                    worker.kill();
+                }
+            }
+            Action::Drop => {
+                self.memory.leaving(None);
+                let (files, mut wake) = (self.memory.files(), self.wake.1.try_clone());
+                thread::spawn(move || give_back(&files, &mut wake));
+            }
+            Action::Queued(client, ahead) => self.tell(client, &Response::Queued(ahead), &[]),
+            Action::Answer(client) => self.conclude(client, &Response::Done, &std::mem::take(answer)),
+            Action::Fail(client, error) => self.conclude(client, &Response::Failed(error), &[]),
+            Action::Stopping(client) => self.conclude(client, &Response::Stopping, &[]),
+            Action::Freed(client, what, cancelled) => {
+                let asked = match self.clients.get(&client).map(|connection| connection.stage) {
+                    Some(Stage::Asked(at)) => at,
+                    _ => Instant::now(),
+                };
+                let freed = self.memory.freed(what, asked, cancelled);
+                self.conclude(client, &Response::Freed(freed), &[]);
+            }
+            Action::StopListening => {
+                (self.log)("ends after the tasks that it has");
+                self.listening.close();
+            }
+            Action::Log(text) => (self.log)(&text),
+            Action::Exit => self.leave_by = Some(Instant::now() + FAREWELL),
+        }
+    }
+
+    fn order(&mut self, worker: u64, order: &Order, body: &[u8]) {
+        let Some(process) = self.worker.as_mut().filter(|process| process.id == worker) else { return };
+        if process.order(order, body).is_err() || process.flush().is_err() {
+            process.is_silent = true;
+            process.kill();
+        }
+    }
+
+    /// Gives the last answer to what a client asked.
+    fn conclude(&mut self, client: u64, response: &Response, body: &[u8]) {
+        self.tasks.remove(&client);
+        if let Some(connection) = self.clients.get_mut(&client) {
+            connection.stage = Stage::Asking;
+        }
+        self.tell(client, response, body);
+    }
+
+    fn tell(&mut self, client: u64, response: &Response, body: &[u8]) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        if let Ok(frame) = frame(response, body) {
+            connection.outbox.push(frame);
+        }
+        self.flush(client);
+    }
+
+    /// A client that cannot be written to will be found gone when it is read from; here it only gets no more.
+    fn flush(&mut self, client: u64) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        if connection.flush(Instant::now()).is_err() {
+            connection.outbox = connection::Outbox::default();
+            let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn hang_up(&mut self, client: u64) {
+        self.clients.remove(&client);
+        self.tasks.remove(&client);
+        self.happen(Input::Left(client), Vec::new());
+    }
+
+    fn give_up_on_slow_clients(&mut self) {
+        let now = Instant::now();
+        let late = |connection: &Connection| connection.deadline().is_some_and(|at| at <= now);
+        let slow: Vec<u64> =
+            self.clients.iter().filter(|(_, connection)| late(connection)).map(|(&id, _)| id).collect();
+        for client in slow {
+            (self.log)("a client that did not go on was given up");
+            self.hang_up(client);
+        }
+    }
+
+    fn status(&self) -> Status {
+        let picture = self.lifecycle.picture(Instant::now());
+        let worker = self.worker.as_ref();
+        let mut models = self.memory.models(worker.map(Process::pid));
+        let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
+        for model in &mut models {
+            model.idle = seconds(picture.idle);
+            model.running = picture.running;
+            model.queued = picture.queued;
+            match model.state {
+                status::State::Device => model.unload_in = seconds(picture.unload_in),
+                status::State::Host => model.release_in = seconds(picture.release_in),
+                status::State::Unloaded => {}
+            }
+        }
+        let worker = worker.map(|worker| status::Worker {
+            pid: worker.pid(),
+            rss: memory::rss(worker.pid()),
+            device: worker.holdings.device.clone(),
+        });
+        let me = std::process::id();
+        let daemon = status::Daemon {
+            pid: me,
+            version: BUILD.into(),
+            uptime: self.started.elapsed().as_secs_f64(),
+            socket: self.listening.path().display().to_string(),
+            rss: memory::rss(me),
+            worker,
+            running: picture.running,
+            queued: picture.queued,
+            queue_limit: self.lifecycle.policy().queue_limit,
+            settings: self.settings(),
+        };
+        Status { daemon: Some(daemon), models, ..Status::default() }
+    }
+
+    fn settings(&self) -> status::Settings {
+        let policy = self.lifecycle.policy();
+        status::Settings {
+            idle_timeout: policy.idle_timeout.map(|limit| limit.as_secs_f64()),
+            release_timeout: policy.release_timeout.map(|limit| limit.as_secs_f64()),
+            residency: policy.residency,
+            device: self.models.device.to_string(),
+            dtype: self.models.precision.to_string(),
+            models: self.models.models.display().to_string(),
+        }
+    }
+}
+
+/// Gives pages back and says so. Gigabytes take a second, in which the daemon has to answer.
+fn give_back(files: &[PathBuf], wake: &mut io::Result<UnixStream>) {
+    pages::give_back(files);
+    if let Ok(wake) = wake {
+        let _ = wake.write_all(&[1]);
+    }
+}
+
+/// Signals as something that can be waited for.
+struct Signals {
+    pipe: UnixStream,
+    /// Whether the daemon is asked to end.
+    ended: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        let (pipe, writer) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        let ended = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&ended))?;
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
+        Ok(Self { pipe, ended })
+    }
+
+    fn clear(&mut self) {
+        while self.pipe.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+    }
+}
