@@ -18,6 +18,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("candle_transformers", &["runtime", "models"]),
     ("nvml_wrapper", &["runtime"]),
     ("sled", &["runtime"]),
+    ("nix", &["runtime"]),
+    ("postcard", &["runtime"]),
     ("symphonia", &["audio"]),
     ("hound", &["audio"]),
     ("realfft", &["audio"]),

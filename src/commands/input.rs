@@ -3,6 +3,7 @@
 use super::printer::Printer;
 use crate::audio::{Audio, decode};
 use crate::error::{Error, Result};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -19,17 +20,27 @@ pub fn recording(path: &Path, printer: &Printer) -> Result<Audio> {
     Ok(clip.mono())
 }
 
-/// A recording of any length as a file that stays where it is: the absolute path, and for stdin (`-`) a temporary copy
-/// that vanishes when dropped.
+/// A recording of any length as a file that stays where it is, also for another process: its absolute path, and for stdin
+/// (`-`), a pipe or the like a temporary copy that vanishes when dropped.
 pub fn recording_file(path: &Path) -> Result<(PathBuf, Option<NamedTempFile>)> {
-    if path != Path::new("-") {
-        // Not canonical: the name behind `/dev/fd/3` cannot be opened.
-        let fail = |error| Error::input(format!("cannot open `{}`", path.display())).cause(error);
-        return Ok((std::path::absolute(path).map_err(fail)?, None));
+    if path == Path::new("-") {
+        return copy(stdin()?, "stdin");
     }
-    let fail = |error: io::Error| Error::input("cannot keep what stdin gives").cause(error);
-    let mut copy = tempfile::Builder::new().prefix("stdin-").tempfile().map_err(fail)?;
-    io::copy(&mut stdin()?, &mut copy).map_err(fail)?;
+    let fail = |error| Error::input(format!("cannot open `{}`", path.display())).cause(error);
+    let whole = std::path::absolute(path).map_err(fail)?;
+    let is_pipe = whole.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    // The names below are of this process: the daemon has other files under them.
+    let is_ours = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| whole.starts_with(folder));
+    if is_pipe || is_ours {
+        return copy(File::open(path).map_err(fail)?, &path.display().to_string());
+    }
+    Ok((whole, None))
+}
+
+fn copy(mut from: impl Read, name: &str) -> Result<(PathBuf, Option<NamedTempFile>)> {
+    let fail = |error: io::Error| Error::input(format!("cannot keep what `{name}` gives")).cause(error);
+    let mut copy = tempfile::Builder::new().prefix("recording-").tempfile().map_err(fail)?;
+    io::copy(&mut from, &mut copy).map_err(fail)?;
     Ok((copy.path().to_path_buf(), Some(copy)))
 }
 

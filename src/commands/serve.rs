@@ -7,6 +7,8 @@ use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::runtime::client::{self, Client};
 use crate::runtime::daemon::{self, Policy};
+use crate::runtime::notify;
+use crate::runtime::socket::Socket;
 use crate::runtime::status::{self, Residency};
 use crate::runtime::wire::Changes;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -113,12 +115,14 @@ impl Args {
 /// Becomes the daemon. Signals are its own business: nothing else may listen to them.
 pub fn serve(args: &Args, settings: &Settings, printer: &Printer) -> anyhow::Result<()> {
     let models = settings.model_settings().absolute()?;
-    let listening = settings.socket.listen()?;
-    let place = settings.socket.path().display();
+    let listening = match notify::listener()? {
+        Some(listener) => Socket::of(&listener).unwrap_or(settings.socket.clone()).inherit(listener)?,
+        None => settings.socket.listen()?,
+    };
+    let place = listening.path().display().to_string();
     if env::var_os(DETACHED).is_some() {
-        // Closing the terminal is then no reason to end; an error would mean that it is so already.
-        let _ = nix::unistd::setsid();
-        printer.data(&place.to_string());
+        daemon::leave_terminal();
+        printer.data(&place);
     }
     // A daemon must not keep a disk busy that somebody wants to take out.
     env::set_current_dir("/").map_err(|e| Error::internal("cannot leave the folder").cause(e))?;

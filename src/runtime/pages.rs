@@ -1,12 +1,15 @@
 //! How much of a file is in memory, and giving that memory back.
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, access, geteuid};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// Bytes of `files` that are in memory. Files that cannot be looked at count nothing: the kernel tells only the owner
 /// of a file, or who may write it.
@@ -28,11 +31,17 @@ pub fn give_back<'a>(files: impl IntoIterator<Item = &'a PathBuf>) {
 fn resident_file(path: &Path) -> io::Result<Option<u64>> {
     let file = File::open(path)?;
     let meta = file.metadata()?;
+    let system = fstatfs(&file)?.filesystem_type();
+    if system == TMPFS_MAGIC || system == RAMFS_MAGIC {
+        // There the pages are the file.
+        return Ok(Some(0));
+    }
     // The kernel would answer others with "all of it".
     if meta.uid() != geteuid().as_raw() && access(path, AccessFlags::W_OK).is_err() {
         return Ok(None);
     }
-    match cached_pages(&file) {
+    // The pages of a file in an overlay are those of the file below, which only a mapping leads to.
+    match Some(&file).filter(|_| system != OVERLAYFS_SUPER_MAGIC).and_then(cached_pages) {
         Some(pages) => Ok(Some((pages * page_size()).min(meta.len()))),
         None if meta.len() == 0 => Ok(Some(0)),
         None => mapped_pages(&file).map(|pages| Some((pages * page_size()).min(meta.len()))),

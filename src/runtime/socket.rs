@@ -52,6 +52,12 @@ impl Socket {
         Ok(Self { path, private: false })
     }
 
+    /// Where a socket listens that the service manager has made; `None` when it has no path.
+    pub fn of(listener: &UnixListener) -> Option<Self> {
+        let address = listener.local_addr().ok()?;
+        Some(Self { path: address.as_pathname()?.to_path_buf(), private: false })
+    }
+
     /// The path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -284,3 +284,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 fn garbled(why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Daemon, "a message cannot be understood").cause(why)
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ fn serve(socket: UnixStream, orders: &Receiver<(Order, Vec<u8>)>, cancelled: &At
                     Err(_) => (Err(panicked()), false),
                 };
                 told.holdings()?;
-                told.report(&Report::Done(job), &encode(&answer)?)?;
+                told.answer(job, &answer)?;
                 if !is_sound {
                     // Whatever the panic left half done goes with this process.
                     return Err(panicked());
@@ -118,6 +118,16 @@ impl Told {
     fn report(&mut self, report: &Report, body: &[u8]) -> Result<()> {
         let lost = |error: io::Error| Error::internal("the daemon cannot be reached").cause(error);
         self.socket.write_all(&frame(report, body)?).map_err(lost)
+    }
+
+    /// An answer that does not fit into a frame is an error as well.
+    fn answer(&mut self, job: u64, answer: &Result<Reply>) -> Result<()> {
+        let body = encode(answer)?;
+        if body.len() <= Limits::TALK.body {
+            return self.report(&Report::Done(job), &body);
+        }
+        let error = Error::input("the result is too long for the daemon").hint("give `--no-daemon`");
+        self.report(&Report::Done(job), &encode(&Err::<Reply, _>(error))?)
     }
 
     /// Tells what is loaded, when that has changed.

@@ -1,7 +1,8 @@
 //! A hermetic home for one test: its own folders, a known environment, made-up recordings.
 
 use std::f32::consts::TAU;
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -11,6 +12,9 @@ pub fn miniature() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint")
 }
 
+/// The runtime folder of the user.
+pub const RUN: &str = ".cache-run";
+
 /// A user with an empty home.
 pub struct Home {
     dir: TempDir,
@@ -18,7 +22,9 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+        let home = Self { dir: tempfile::tempdir().expect("a temporary folder") };
+        DirBuilder::new().mode(0o700).create(home.path(RUN)).expect("a folder");
+        home
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -31,7 +37,7 @@ impl Home {
         command.args(args).current_dir(self.dir.path()).env_clear();
         command
             .env("HOME", self.dir.path())
-            .env("XDG_RUNTIME_DIR", self.dir.path().join(".cache"))
+            .env("XDG_RUNTIME_DIR", self.path(RUN))
             .env("STEPAUDIO_MODELS", miniature())
             .env("STEPAUDIO_DEVICE", "cpu");
         command.stdin(Stdio::null());

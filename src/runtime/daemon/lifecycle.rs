@@ -94,6 +94,8 @@ pub enum Input<K> {
     Gone(u64, String),
     /// The pages of the files were given back.
     Dropped,
+    /// Another process waits for the memory of the GPU.
+    Wanted,
     /// Settings change.
     Set(Changes),
     /// The daemon shall end: after what it has accepted, or at once.
@@ -165,25 +167,27 @@ enum Place<K> {
 struct Worker<K> {
     id: u64,
     models: K,
-    phase: Phase,
+    phase: Phase<K>,
     /// Whether its files, or those of a worker before, are in memory.
     loaded: bool,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum Phase<K> {
     Idle(Instant),
-    Busy(Running),
+    Busy(Running<K>),
     /// Asked to end then; killed when that takes too long.
     Ending(Instant),
     Killed,
 }
 
 #[derive(Debug)]
-struct Running {
+struct Running<K> {
     job: u64,
     /// `None` once nobody waits for the answer.
     client: Option<u64>,
+    /// The task, until the worker says that it has begun.
+    task: Option<Waiting<K>>,
     progress: Instant,
     /// When the worker is killed because the task does not stop.
     kill_at: Option<Instant>,
@@ -203,8 +207,6 @@ struct Chore {
 /// A picture for `status`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
-    /// Whether the models are in the pages of their files.
-    pub on_host: bool,
     /// Tasks that run.
     pub running: usize,
     /// Tasks that wait.
@@ -301,11 +303,6 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         let left = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
         let running = usize::from(self.is_busy());
         Picture {
-            on_host: match &self.place {
-                Place::Nowhere | Place::Dropping => false,
-                Place::Host(_) => true,
-                Place::Worker(worker) => worker.loaded,
-            },
             running,
             queued: self.queue.len(),
             idle: self.last_used.filter(|_| running == 0).map(|at| now.saturating_duration_since(at)),
@@ -317,6 +314,11 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
     /// Whether the daemon is about to end.
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Whether there is a worker without a task.
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.place, Place::Worker(Worker { phase: Phase::Idle(_), .. }))
     }
 
     /// Whether pages are being given back.
@@ -334,6 +336,7 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
                 let now = self.now;
                 if let Some(running) = self.running(worker) {
                     running.progress = now;
+                    running.task = None;
                 }
             }
             Input::Loaded(worker) => {
@@ -347,6 +350,16 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
                 if matches!(self.place, Place::Dropping) {
                     self.place = Place::Nowhere;
                     self.answer_chores(What::Everything);
+                }
+            }
+            Input::Wanted => {
+                if let Place::Worker(worker) = &mut self.place
+                    && matches!(worker.phase, Phase::Idle(_))
+                {
+                    worker.phase = Phase::Ending(self.now);
+                    let why = "another process waits for the GPU";
+                    self.actions.push(Action::Log(format!("the models are unloaded: {why}")));
+                    self.actions.push(Action::End(worker.id));
                 }
             }
             Input::Set(changes) => self.set(&changes),
@@ -370,7 +383,7 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
             return self.actions.push(Action::Fail(client, error));
         }
         let arrival = self.arrive();
-        self.queue.push(Waiting { client, owner, models, arrival, bytes, told: None });
+        self.queue.push(Waiting { client, owner, models, arrival, bytes, told: None, retried: false });
     }
 
     fn free(&mut self, client: u64, what: What, when_busy: WhenBusy) {
@@ -388,6 +401,7 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
             }
             WhenBusy::Refuse => {}
             WhenBusy::Wait(limit) => {
+                self.actions.push(Action::Log("somebody waits to get the memory back".into()));
                 chore.after = self.arrive();
                 let limit = limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 chore.deadline = limit.and_then(|limit| Some((self.now.checked_add(limit)?, limit)));
@@ -455,10 +469,22 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         self.place = if loaded { Place::Host(self.now) } else { Place::Nowhere };
         if let Phase::Busy(running) = phase {
             self.last_used = Some(self.now);
-            self.actions.push(Action::Log(format!("the worker ended in the middle of a task: {why}")));
-            self.actions.extend(running.client.map(|client| Action::Fail(client, died(why))));
+            self.fell(running, why);
+        } else {
+            self.actions.push(Action::Log(format!("the worker is gone: {why}")));
         }
         self.answer_chores(What::Device);
+    }
+
+    /// A worker ended with a task. One that it had not begun has nothing to do with that, and gets one more chance.
+    fn fell(&mut self, running: Running<K>, why: &str) {
+        self.actions.push(Action::Log(format!("the worker ended in the middle of a task: {why}")));
+        match (running.client, running.task) {
+            (Some(_), Some(task)) if !task.retried => {
+                self.queue.put_back(Waiting { told: None, retried: true, ..task });
+            }
+            (client, _) => self.actions.extend(client.map(|client| Action::Fail(client, died(why)))),
+        }
     }
 
     fn set(&mut self, changes: &Changes) {
@@ -584,8 +610,9 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
                     let job = self.jobs;
                     self.holders.insert(task.client);
                     self.actions.push(Action::Run { worker: worker.id, job, client: task.client });
+                    let client = Some(task.client);
                     let running =
-                        Running { job, client: Some(task.client), progress: self.now, kill_at: None };
+                        Running { job, client, task: Some(task), progress: self.now, kill_at: None };
                     worker.phase = Phase::Busy(running);
                 }
                 return false;
@@ -650,7 +677,7 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         since.checked_add(self.policy.release_timeout?)
     }
 
-    fn stalls_at(&self, running: &Running) -> Option<Instant> {
+    fn stalls_at(&self, running: &Running<K>) -> Option<Instant> {
         running.progress.checked_add(self.policy.stall_timeout?)
     }
 
@@ -678,7 +705,7 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         }
     }
 
-    fn running(&mut self, worker: u64) -> Option<&mut Running> {
+    fn running(&mut self, worker: u64) -> Option<&mut Running<K>> {
         match &mut self.worker(worker)?.phase {
             Phase::Busy(running) => Some(running),
             _ => None,

@@ -1,21 +1,29 @@
 //! What the models take and took: the figures of `status`, `unload` and `release`.
 
 use super::lifecycle::What;
+use crate::runtime::gpu::Machine;
 use crate::runtime::pages;
 use crate::runtime::residency::Holdings;
-use crate::runtime::status::{Change, Freed, Model, Move, Moves, State};
+use crate::runtime::status::{Change, Freed, Gpu, Gpus, Model, Move, Moves, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Every model that was loaded once.
-#[derive(Debug, Default)]
 pub(super) struct Memory {
+    machine: Machine,
     models: BTreeMap<String, Known>,
     /// How things were before the models began to leave.
     before: Option<Snapshot>,
+    /// The identifiers of the GPUs that the worker uses.
+    cards: Vec<String>,
+    /// When the GPUs were last looked at.
+    looked: Option<Instant>,
 }
+
+/// How long the driver's library is kept open for the next look. While it is, a GPU does not sleep deeply.
+const KEPT_OPEN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -35,19 +43,27 @@ impl Known {
 }
 
 /// Memory at one moment.
-#[derive(Debug, Clone)]
 struct Snapshot {
     at: Instant,
+    /// The worker.
+    pid: Option<u32>,
+    /// What the worker holds on GPUs.
     device: u64,
     /// Pages of the files.
     pages: u64,
     /// What the worker holds besides.
     worker: u64,
-    /// Models that could leave.
-    names: Vec<String>,
+    /// Models on the device.
+    on_device: Vec<String>,
+    /// Models on the device or in pages.
+    anywhere: Vec<String>,
 }
 
 impl Memory {
+    pub(super) fn new(machine: Machine) -> Self {
+        Self { machine, models: BTreeMap::new(), before: None, cards: Vec::new(), looked: None }
+    }
+
     /// A worker tells what it holds; `startup` is how long it took from its start to its first load.
     pub(super) fn hold(&mut self, holdings: &Holdings, startup: Duration) {
         let mut startup = startup.as_secs_f64();
@@ -67,16 +83,70 @@ impl Memory {
         }
     }
 
+    fn look(&mut self) -> Gpus {
+        self.looked = Some(Instant::now());
+        self.machine.look()
+    }
+
+    /// The GPUs, with what the worker `pid` holds marked as ours.
+    pub(super) fn gpus(&mut self, pid: Option<u32>) -> Gpus {
+        let mut gpus = self.look();
+        for process in gpus.cards.iter_mut().flat_map(|gpu| &mut gpu.processes) {
+            process.ours = Some(process.pid) == pid;
+        }
+        gpus
+    }
+
+    /// When the GPUs are let alone, if nobody looks before.
+    pub(super) fn rests_at(&self) -> Option<Instant> {
+        self.looked.map(|at| at + KEPT_OPEN)
+    }
+
+    /// Lets the GPUs alone when it is time.
+    pub(super) fn rest(&mut self) {
+        if self.rests_at().is_some_and(|at| at <= Instant::now()) {
+            self.looked = None;
+            self.machine.rest();
+        }
+    }
+
+    /// Notes which GPUs the worker `pid` uses.
+    pub(super) fn locate(&mut self, pid: u32, device: Option<&str>) {
+        let gpus = self.look();
+        // Inside a container the driver may show no processes.
+        let named = |gpu: &Gpu| gpu.cuda.is_some_and(|n| device == Some(format!("cuda:{n}").as_str()));
+        let uses = |gpu: &&Gpu| named(gpu) || gpu.processes.iter().any(|process| process.pid == pid);
+        self.cards = gpus.cards.iter().filter(uses).map(|gpu| gpu.uuid.clone()).collect();
+    }
+
+    /// Whether the worker uses a GPU.
+    pub(super) fn is_on_gpu(&self) -> bool {
+        !self.cards.is_empty()
+    }
+
+    /// Whether another process waits for memory on a GPU that the worker uses.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.cards.iter().any(|uuid| self.machine.is_wanted(uuid))
+    }
+
     /// The worker, or the pages, are about to go.
     pub(super) fn leaving(&mut self, worker: Option<u32>) {
         if self.before.is_none() {
-            self.before = Some(self.snapshot(worker));
+            let device = worker.map_or(0, |pid| self.on_gpus(pid));
+            self.before = Some(Snapshot { device, ..self.snapshot(worker) });
         }
+    }
+
+    /// What a process holds on GPUs; one that has ended can hold it a little longer.
+    fn on_gpus(&mut self, pid: u32) -> u64 {
+        self.looked = Some(Instant::now());
+        self.machine.held_by(pid)
     }
 
     /// The worker is reaped.
     pub(super) fn left(&mut self) {
         let seconds = self.before.as_ref().map(|before| before.at.elapsed().as_secs_f64());
+        self.cards.clear();
         for known in self.models.values_mut().filter(|known| known.on_device) {
             known.leave_device();
             if let Some(seconds) = seconds {
@@ -106,12 +176,20 @@ impl Memory {
     }
 
     /// What a client that asked then is told about what it got.
-    pub(super) fn freed(&self, what: What, asked: Instant, cancelled: usize) -> Freed {
+    pub(super) fn freed(&mut self, what: What, asked: Instant, cancelled: usize) -> Freed {
+        // Where nothing was held there is nothing to look for, and looking at GPUs takes a while.
+        let held = self.before.as_ref().filter(|before| before.device > 0).and_then(|before| before.pid);
+        let device = held.map_or(0, |pid| self.on_gpus(pid));
         let now = self.snapshot(None);
         let before = self.before.as_ref().unwrap_or(&now);
+        let models = match (&self.before, what) {
+            (None, _) => Vec::new(),
+            (Some(before), What::Device) => before.on_device.clone(),
+            (Some(before), What::Everything) => before.anywhere.clone(),
+        };
         Freed {
-            models: before.names.clone(),
-            device: Change { before: before.device, after: now.device, residual: now.device },
+            models,
+            device: Change { before: before.device, after: device, residual: device },
             host: Change {
                 before: before.pages + before.worker,
                 after: now.pages + now.worker,
@@ -146,21 +224,22 @@ impl Memory {
         self.models.iter().map(describe).collect()
     }
 
+    fn names(&self, is_wanted: impl Fn(&Known) -> bool) -> Vec<String> {
+        self.models.iter().filter(|(_, known)| is_wanted(known)).map(|(name, _)| name.clone()).collect()
+    }
+
     fn snapshot(&self, worker: Option<u32>) -> Snapshot {
         let there = |known: &Known| known.on_device || known.on_host;
         Snapshot {
             at: Instant::now(),
+            pid: worker,
             device: 0,
             pages: pages::resident(
                 self.models.values().filter(|known| there(known)).flat_map(|known| &known.files),
             ),
             worker: worker.map_or(0, private_bytes),
-            names: self
-                .models
-                .iter()
-                .filter(|(_, known)| there(known))
-                .map(|(name, _)| name.clone())
-                .collect(),
+            on_device: self.names(|known| known.on_device),
+            anywhere: self.names(there),
         }
     }
 }
@@ -172,22 +251,14 @@ impl Known {
     }
 }
 
-/// All memory of a process, mapped files included.
-pub(super) fn rss(pid: u32) -> u64 {
-    amount(pid, &["VmRSS:"])
-}
-
 /// Memory of a process that belongs to no file.
 fn private_bytes(pid: u32) -> u64 {
-    amount(pid, &["RssAnon:", "RssShmem:"])
-}
-
-fn amount(pid: u32, keys: &[&str]) -> u64 {
+    const KEYS: [&str; 2] = ["RssAnon:", "RssShmem:"];
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let kibibytes = |line: &str| {
         let (key, value) = line.split_once('\t')?;
         let value = value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
-        keys.contains(&key).then_some(value)
+        KEYS.contains(&key).then_some(value)
     };
     text.lines().filter_map(kibibytes).sum::<u64>() * 1024
 }
@@ -199,9 +270,8 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_process_is_known() {
-        let me = std::process::id();
-        assert!(private_bytes(me) > 0 && rss(me) > private_bytes(me));
-        assert_eq!(rss(u32::MAX), 0);
+        assert!(private_bytes(std::process::id()) > 0);
+        assert_eq!(private_bytes(u32::MAX), 0);
     }
 
     #[test]
@@ -211,7 +281,7 @@ mod tests {
         fs::write(&path, vec![1; 1 << 16]).unwrap();
         let held = Held { name: "a".into(), files: vec![path], device_bytes: 7, seconds: 0.5 };
         let holdings = Holdings { device: Some("cpu".into()), models: vec![held] };
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(Machine::simulated(folder.path()));
         let state = |memory: &Memory| memory.models(None)[0].state;
         let leave = |memory: &mut Memory| {
             memory.leaving(None);

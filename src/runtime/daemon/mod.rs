@@ -12,12 +12,13 @@ mod queue;
 pub use lifecycle::Policy;
 pub use process::COMMAND;
 
-use super::pages;
+use super::gpu::Machine;
 use super::residency::ModelSettings;
 use super::socket::{Listening, peer};
 use super::status::{self, Status};
 use super::wire::{BUILD, Frame, Got, Hello, Limits, Order, Purpose, Report, Request, Response, Welcome};
 use super::wire::{decode, frame};
+use super::{notify, pages, process as processes};
 use crate::error::{Error, Result};
 use connection::{Connection, Stage};
 use lifecycle::{Action, Input, Lifecycle, What};
@@ -40,6 +41,8 @@ use std::time::{Duration, Instant};
 const MOST_CLIENTS: usize = 256;
 /// How long the last answers may take to be read when the daemon ends.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// How often an idle daemon looks whether others wait for its GPU.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs the daemon until it is told to end; `log` hears what it does.
 pub fn serve(
@@ -52,13 +55,14 @@ pub fn serve(
     let (signals, wake) = (Signals::listen().map_err(broken)?, UnixStream::pair().map_err(broken)?);
     wake.0.set_nonblocking(true).map_err(broken)?;
     let now = Instant::now();
+    notify::ready(&format!("listening at {}", listening.path().display()));
     let mut daemon = Daemon {
         listening,
         signals,
         wake,
         models,
         lifecycle: Lifecycle::new(policy, now),
-        memory: Memory::default(),
+        memory: Memory::new(Machine::here()),
         worker: None,
         clients: BTreeMap::new(),
         tasks: BTreeMap::new(),
@@ -68,6 +72,12 @@ pub fn serve(
         log,
     };
     daemon.run().map_err(broken)
+}
+
+/// Makes closing the terminal no reason to end.
+pub fn leave_terminal() {
+    // An error means that it is so already.
+    let _ = nix::unistd::setsid();
 }
 
 struct Daemon<'a> {
@@ -119,6 +129,10 @@ impl Daemon<'_> {
                 }
             }
             self.happen(Input::Time, Vec::new());
+            if self.may_be_wanted() && self.memory.is_wanted() {
+                self.happen(Input::Wanted, Vec::new());
+            }
+            self.memory.rest();
             self.give_up_on_slow_clients();
         }
         Ok(())
@@ -164,9 +178,16 @@ impl Daemon<'_> {
         Ok(found.filter_map(|((source, ..), poll)| Some((*source, ready(poll)?))).collect())
     }
 
+    /// Whether idle models are on a GPU that others may wait for.
+    fn may_be_wanted(&self) -> bool {
+        self.memory.is_on_gpu() && self.lifecycle.is_idle()
+    }
+
     fn timeout(&self) -> PollTimeout {
         let clients = self.clients.values().filter_map(Connection::deadline);
-        let at = clients.chain(self.lifecycle.deadline()).chain(self.leave_by).min();
+        let look = self.may_be_wanted().then(|| Instant::now() + LOOK);
+        let at = clients.chain(self.lifecycle.deadline()).chain(self.leave_by).chain(look);
+        let at = at.chain(self.memory.rests_at()).min();
         let Some(left) = at.map(|at| at.saturating_duration_since(Instant::now())) else {
             return PollTimeout::NONE;
         };
@@ -245,14 +266,16 @@ impl Daemon<'_> {
                 let first = std::mem::replace(&mut worker.holdings, holdings).models.is_empty();
                 let startup = if first { startup } else { Duration::ZERO };
                 self.memory.hold(&worker.holdings, startup);
+                self.memory.locate(worker.pid(), worker.holdings.device.as_deref());
                 let names: Vec<&str> = worker.holdings.models.iter().map(|held| held.name.as_str()).collect();
                 (self.log)(&format!("loaded: {}", names.join(", ")));
                 self.happen(Input::Loaded(id), Vec::new());
             }
             Ok((Report::Event { job, droppable }, body)) => {
                 self.happen(Input::Progress(id), Vec::new());
-                let listener = self.lifecycle.listener(id, job).filter(|_| !body.is_empty());
-                if let Some(client) = listener
+                let listener = self.lifecycle.listener(id, job);
+                listener.map(|client| self.tasks.remove(&client));
+                if let Some(client) = listener.filter(|_| !body.is_empty())
                     && !(droppable && self.clients.get(&client).is_some_and(Connection::is_crowded))
                 {
                     self.tell(client, &Response::Event, &body);
@@ -386,8 +409,10 @@ impl Daemon<'_> {
                 Err(error) => inputs.push_back(Input::Gone(id, format!("it cannot be started: {error}"))),
             },
             Action::Run { worker, job, client } => {
+                // It is kept until the worker has begun, which may end before.
                 let task = self.tasks.remove(&client).unwrap_or_default();
                 self.order(worker, &Order::Run(job), &task);
+                self.tasks.insert(client, task);
             }
             Action::Cancel { worker, job } => self.order(worker, &Order::Cancel(job), &[]),
             Action::End(worker) => {
@@ -402,8 +427,10 @@ impl Daemon<'_> {
             }
             Action::Drop => {
                 self.memory.leaving(None);
-                let (files, mut wake) = (self.memory.files(), self.wake.1.try_clone());
-                thread::spawn(move || give_back(&files, &mut wake));
+                match self.wake.1.try_clone() {
+                    Ok(wake) => give_back(self.memory.files(), wake),
+                    Err(_) => inputs.push_back(Input::Dropped),
+                }
             }
             Action::Queued(client, ahead) => self.tell(client, &Response::Queued(ahead), &[]),
             Action::Answer(client) => self.conclude(client, &Response::Done, &std::mem::take(answer)),
@@ -420,6 +447,7 @@ impl Daemon<'_> {
             Action::StopListening => {
                 (self.log)("ends after the tasks that it has");
                 self.listening.close();
+                notify::stopping();
             }
             Action::Log(text) => (self.log)(&text),
             Action::Exit => self.leave_by = Some(Instant::now() + FAREWELL),
@@ -477,8 +505,9 @@ impl Daemon<'_> {
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
         let picture = self.lifecycle.picture(Instant::now());
+        let gpus = self.memory.gpus(self.worker.as_ref().map(Process::pid));
         let worker = self.worker.as_ref();
         let mut models = self.memory.models(worker.map(Process::pid));
         let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
@@ -494,7 +523,7 @@ impl Daemon<'_> {
         }
         let worker = worker.map(|worker| status::Worker {
             pid: worker.pid(),
-            rss: memory::rss(worker.pid()),
+            rss: processes::rss(worker.pid()),
             device: worker.holdings.device.clone(),
         });
         let me = std::process::id();
@@ -503,14 +532,14 @@ impl Daemon<'_> {
             version: BUILD.into(),
             uptime: self.started.elapsed().as_secs_f64(),
             socket: self.listening.path().display().to_string(),
-            rss: memory::rss(me),
+            rss: processes::rss(me),
             worker,
             running: picture.running,
             queued: picture.queued,
             queue_limit: self.lifecycle.policy().queue_limit,
             settings: self.settings(),
         };
-        Status { daemon: Some(daemon), models, ..Status::default() }
+        Status { daemon: Some(daemon), models, gpus }
     }
 
     fn settings(&self) -> status::Settings {
@@ -527,11 +556,12 @@ impl Daemon<'_> {
 }
 
 /// Gives pages back and says so. Gigabytes take a second, in which the daemon has to answer.
-fn give_back(files: &[PathBuf], wake: &mut io::Result<UnixStream>) {
-    pages::give_back(files);
-    if let Ok(wake) = wake {
+fn give_back(files: Vec<PathBuf>, mut wake: UnixStream) {
+    thread::spawn(move || {
+        pages::give_back(&files);
+        // An error means that the daemon has ended.
         let _ = wake.write_all(&[1]);
-    }
+    });
 }
 
 /// Signals as something that can be waited for.

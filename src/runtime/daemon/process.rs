@@ -2,6 +2,8 @@
 
 use super::connection::Outbox;
 use crate::error::Result;
+use crate::runtime::gpu::CUDA_ORDER;
+use crate::runtime::notify::VARIABLES;
 use crate::runtime::residency::{Holdings, ModelSettings};
 use crate::runtime::wire::{Got, Limits, Order, Reader, frame};
 use std::io;
@@ -36,17 +38,14 @@ impl Process {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         // The running program itself, even if its file was replaced meanwhile: both sides are of one build.
-        let child = Command::new("/proc/self/exe")
-            .arg0("stepaudio")
-            .arg(COMMAND)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            // Ctrl-C on a terminal is for the daemon alone.
-            .process_group(0)
-            .env_remove("LISTEN_FDS")
-            .env_remove("LISTEN_PID")
-            .env_remove("NOTIFY_SOCKET")
-            .spawn()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("stepaudio").arg(COMMAND).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        // Ctrl-C on a terminal is for the daemon alone.
+        command.process_group(0).env(CUDA_ORDER.0, CUDA_ORDER.1);
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        let child = command.spawn()?;
         let mut process = Self {
             id,
             stream: ours,

@@ -17,6 +17,8 @@ pub(super) struct Waiting<K> {
     pub bytes: usize,
     /// The place in the queue that the client knows of.
     pub told: Option<usize>,
+    /// Whether a worker ended before it began this task.
+    pub retried: bool,
 }
 
 /// The queue.
@@ -42,6 +44,16 @@ impl<K> Queue<K> {
             Some(tasks) => tasks.push_back(task),
             None => self.turns.push_back(VecDeque::from([task])),
         }
+    }
+
+    /// Puts a task before all others.
+    pub(super) fn put_back(&mut self, task: Waiting<K>) {
+        let same =
+            |tasks: &VecDeque<Waiting<K>>| tasks.front().is_some_and(|first| first.owner == task.owner);
+        let rest = self.turns.iter().position(same).and_then(|at| self.turns.remove(at));
+        let mut tasks = rest.unwrap_or_default();
+        tasks.push_front(task);
+        self.turns.push_front(tasks);
     }
 
     /// The next task among those that arrived before `barrier`.
@@ -106,7 +118,7 @@ mod tests {
     fn queue(tasks: &[(u64, u32)]) -> Queue<()> {
         let mut queue = Queue::default();
         for (arrival, &(client, owner)) in (0..).zip(tasks) {
-            queue.push(Waiting { client, owner, models: (), arrival, bytes: 1, told: None });
+            queue.push(Waiting { client, owner, models: (), arrival, bytes: 1, told: None, retried: false });
         }
         queue
     }
@@ -118,6 +130,17 @@ mod tests {
         let served: Vec<u64> = std::iter::from_fn(|| queue.pop(u64::MAX)).map(|task| task.client).collect();
         assert_eq!(served, [1, 4, 5, 2, 6, 3]);
         assert_eq!(told, served, "what the clients are told is what happens");
+    }
+
+    #[test]
+    fn a_task_that_is_put_back_is_next() {
+        let mut queue = queue(&[(1, 7), (2, 8), (3, 8), (4, 7)]);
+        let first = queue.pop(u64::MAX).unwrap();
+        let second = queue.pop(u64::MAX).unwrap();
+        queue.put_back(second);
+        queue.put_back(first);
+        let served: Vec<u64> = std::iter::from_fn(|| queue.pop(u64::MAX)).map(|task| task.client).collect();
+        assert_eq!(served, [1, 2, 4, 3]);
     }
 
     #[test]
@@ -134,6 +157,7 @@ mod tests {
                 arrival: newcomer,
                 bytes: 1,
                 told: None,
+                retried: false,
             });
         }
         assert_eq!(served[..4], [1, 3, 2, 100]);

@@ -18,6 +18,7 @@ enum Op {
     Obeys,
     GivesBack,
     Waits(u64),
+    Wanted,
     Set(Changes),
     Stop(bool),
 }
@@ -44,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => Just(Op::Obeys),
         4 => Just(Op::GivesBack),
         6 => (0u64..40).prop_map(Op::Waits),
+        1 => Just(Op::Wanted),
         1 => residency.prop_map(|residency| Op::Set(Changes { residency: Some(residency), ..Changes::default() })),
         1 => prop::bool::weighted(0.2).prop_map(Op::Stop),
     ]
@@ -234,6 +236,7 @@ impl World {
                 self.now += Duration::from_secs(*seconds);
                 self.step(Input::Time);
             }
+            Op::Wanted => self.step(Input::Wanted),
             Op::Set(changes) => self.step(Input::Set(changes.clone())),
             Op::Stop(now) => {
                 self.stopped = true;
@@ -409,6 +412,21 @@ fn a_forced_task_that_does_not_stop_is_killed() {
     assert!(world.dropping);
     world.play(&Op::GivesBack);
     assert!(world.asked.is_empty());
+}
+
+#[test]
+fn a_task_that_its_worker_never_began_gets_one_more_chance() {
+    let mut world = loaded();
+    for begun in [true, false] {
+        world.play(&Op::Run { client: 0, models: 0 });
+        if begun {
+            world.play(&Op::Progress);
+        }
+        world.play(&Op::Dies);
+        assert_eq!(world.lifecycle.picture(world.now).running, usize::from(!begun));
+    }
+    world.play(&Op::Dies);
+    assert!(world.asked.is_empty(), "but not two");
 }
 
 #[test]
