@@ -21,12 +21,13 @@ use std::path::{Path, PathBuf};
 ///
 /// For example: stepaudio clone "New words" --voice ref.wav --voice-text "What ref says" -o out.wav
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("words").required(true))]
 pub struct Args {
     /// What to say, of any length, or - to read it from stdin
-    #[arg(required_unless_present = "text_file")]
+    #[arg(group = "words")]
     text: Option<String>,
     /// Text file to say (UTF-8), or - for stdin
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "text")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, group = "words")]
     text_file: Option<PathBuf>,
     /// Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
