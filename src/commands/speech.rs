@@ -267,7 +267,11 @@ fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
         Output::File(path, _) => path.display().to_string(),
     };
     if reply.parts.is_empty() {
-        reply.steps.iter().for_each(|step| warn(step, "", context));
+        for step in &reply.steps {
+            let next = step.seed.wrapping_add(1);
+            let retry = format!("try another seed, for example `--seed {next}`, or `--retries 3`");
+            warn(step, "", &retry, context);
+        }
     }
     reply.parts.iter().for_each(|part| warn_of_part(part, reply.parts.len(), context));
     let real_time_factor = if last.seconds > 0.0 { elapsed / last.seconds } else { 0.0 };
@@ -300,7 +304,10 @@ fn tell(reply: &SpeechReply, output: &Output, elapsed: f64, context: &Context) {
 fn warn_of_part(part: &PartReport, total: usize, context: &Context) {
     let place = format!(" in part {} of {total} ({}{})", part.number, clock(part.start), quoted(&part.text));
     match part.outcome {
-        PartOutcome::Made => part.steps.iter().for_each(|step| warn(step, &place, context)),
+        PartOutcome::Made => {
+            let retry = "try another `--seed`, or more `--retries`";
+            part.steps.iter().for_each(|step| warn(step, &place, retry, context));
+        }
         PartOutcome::Kept => {
             context.printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
         }
@@ -308,16 +315,14 @@ fn warn_of_part(part: &PartReport, total: usize, context: &Context) {
     }
 }
 
-/// Says what may be wrong with a result that is not an error; `place` follows its name.
-fn warn(report: &SpeechReport, place: &str, context: &Context) {
+/// Says what may be wrong with a result that is not an error and what may help; `place` follows its name.
+fn warn(report: &SpeechReport, place: &str, retry: &str, context: &Context) {
     let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| match edit {
         // Its value is a text.
         Edit::Paralinguistic(_) => format!("the speech of `{}`", edit.kind()),
         _ => format!("the speech of `{edit}`"),
     });
     let what = what + place;
-    let retry =
-        format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
         context.printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }

@@ -224,12 +224,12 @@ impl Parts {
         let parts = self.parts.len();
         let cuts: Vec<String> =
             self.parts.windows(2).take(LISTED).map(|pair| cut(&pair[0], &pair[1])).collect();
-        let cuts = match parts {
-            1 => String::new(),
-            2..=LISTED_PARTS => format!(", cut at {}", cuts.join(", ")),
-            _ => format!(", cut at {}, …", cuts.join(", ")),
+        let how = match parts {
+            1 => "without the silence at its ends".to_string(),
+            2..=LISTED_PARTS => format!("in {parts} parts, cut at {}", cuts.join(", ")),
+            _ => format!("in {parts} parts, cut at {}, …", cuts.join(", ")),
         };
-        format!("the recording is {seconds:.1} s long: it is edited in {parts} parts{cuts}")
+        format!("the recording is {seconds:.1} s long: it is edited {how}")
     }
 }
 
