@@ -26,10 +26,10 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 pub struct SpeechArgs {
     /// Format of the result when the name does not tell it [default for -: wav]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = None)]
     pub format: Option<AudioFormat>,
     /// Replace the result if it exists
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub force: bool,
     /// Softmax temperature; 0 takes the likeliest token each time
     #[arg(long, value_name = "T", default_value_t = 0.7, value_parser = temperature, help_heading = "Generation")]
