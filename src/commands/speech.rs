@@ -317,7 +317,11 @@ impl Sink {
 /// Says what may be wrong with a result that is not an error.
 pub fn warn(reply: &SpeechReply, printer: &Printer) {
     if reply.parts.is_empty() {
-        reply.steps.iter().for_each(|step| warn_of_step(step, "", printer));
+        for step in &reply.steps {
+            let next = step.seed.wrapping_add(1);
+            let retry = format!("try another seed, for example `--seed {next}`, or `--retries 3`");
+            warn_of_step(step, "", &retry, printer);
+        }
     }
     reply.parts.iter().for_each(|part| warn_of_part(part, reply.parts.len(), printer));
 }
@@ -326,7 +330,10 @@ pub fn warn(reply: &SpeechReply, printer: &Printer) {
 fn warn_of_part(part: &PartReport, total: usize, printer: &Printer) {
     let place = format!(" in part {} of {total} ({}{})", part.number, clock(part.start), quoted(&part.text));
     match part.outcome {
-        PartOutcome::Made => part.steps.iter().for_each(|step| warn_of_step(step, &place, printer)),
+        PartOutcome::Made => {
+            let retry = "try another `--seed`, or more `--retries`";
+            part.steps.iter().for_each(|step| warn_of_step(step, &place, retry, printer));
+        }
         PartOutcome::Kept => {
             printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
         }
@@ -334,16 +341,14 @@ fn warn_of_part(part: &PartReport, total: usize, printer: &Printer) {
     }
 }
 
-/// Says what may be wrong with a result that is not an error; `place` follows its name.
-fn warn_of_step(report: &SpeechReport, place: &str, printer: &Printer) {
+/// Says what may be wrong with a result that is not an error and what may help; `place` follows its name.
+fn warn_of_step(report: &SpeechReport, place: &str, retry: &str, printer: &Printer) {
     let what = report.edit.as_ref().map_or("the speech".to_string(), |edit| match edit {
         // Its value is a text.
         Edit::Paralinguistic(_) => format!("the speech of `{}`", edit.kind()),
         _ => format!("the speech of `{edit}`"),
     });
     let what = what + place;
-    let retry =
-        format!("try another seed, for example `--seed {}`, or `--retries 3`", report.seed.wrapping_add(1));
     if report.ended == Ended::MaxLength {
         printer.warning(&format!("{what} ran into `--max-length` and is cut; {retry}"));
     }
