@@ -1,12 +1,16 @@
 //! What two networks share.
 
 pub mod activation;
+pub mod affine;
 pub mod attention;
 pub mod conv;
+pub(crate) mod host;
 pub mod linear;
+mod matrix;
 pub mod norm;
 mod q8;
 pub mod source;
+pub(crate) mod vectors;
 mod widened;
 
 /// Normally distributed values for tests, the same at every run.
