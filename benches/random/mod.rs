@@ -4,6 +4,7 @@
 
 #[path = "../../examples/random_checkpoint/checkpoint/mod.rs"]
 mod checkpoint;
+pub(crate) mod whisper;
 
 use candle_core::{Device, Tensor};
 use checkpoint::Sizes;
@@ -14,9 +15,8 @@ use tempfile::TempDir;
 /// The folder of this run, once it is written.
 static FOLDER: Mutex<Option<TempDir>> = Mutex::new(None);
 
-/// Runs the benches, and removes what they wrote.
-pub(crate) fn main() {
-    divan::main();
+/// Removes what the benches wrote.
+pub(crate) fn forget() {
     drop(FOLDER.lock().expect("the folder").take());
 }
 

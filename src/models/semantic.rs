@@ -2,13 +2,15 @@
 //!
 //! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
 
-use super::nn::activation::gelu;
+use super::nn::activation::Activation;
+use super::nn::affine::Affine;
 use super::nn::attention::attention;
+use super::nn::conv::{Conv1d, Conv1dConfig};
 use super::nn::norm::LayerNorm;
 use crate::audio::mel::whisper_log_mel;
 use crate::error::{Error, Result};
-use candle_core::{D, DType, Device, Module, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, VarBuilder};
+use candle_core::{D, DType, Device, Tensor};
+use candle_nn::VarBuilder;
 use std::fmt;
 
 /// The longest stretch encoded at once: 30 s at 16 kHz, in samples.
@@ -45,7 +47,7 @@ impl SemanticTokenizer {
         let blocks = blocks.map(|n| Block::new(&vb, n, heads)).collect::<Result<_>>()?;
         let codebook = vb.get_unchecked("/quantizer/rq/model/layers.0/_codebook/MatMul.weight")?;
         let squares = codebook.sqr()?.sum_keepdim(0)?;
-        let bands = conv1.weight().dim(1)?;
+        let bands = conv1.inputs();
         let (device, dtype) = (vb.device().clone(), vb.dtype());
         Ok(Self { conv1, conv2, positions, blocks, codebook, squares, bands, device, dtype })
     }
@@ -88,12 +90,12 @@ impl SemanticTokenizer {
         mel: &Tensor,
         trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
     ) -> candle_core::Result<Tensor> {
-        let x = self.conv1.forward(&mel.unsqueeze(0)?)?;
-        trace(format_args!("conv1"), &x);
-        let x = self.conv2.forward(&gelu(&x)?)?;
-        trace(format_args!("conv2"), &x);
-        let x = gelu(&x)?.squeeze(0)?.t()?; // [t, d]
-        let mut x = (x.contiguous()? + self.positions.narrow(0, 0, x.dim(0)?)?)?;
+        let x = self.conv1.forward(&mel.t()?.unsqueeze(0)?)?; // [1, t, d]
+        trace(format_args!("conv1"), &x.transpose(1, 2)?);
+        let x = self.conv2.forward_between(&Activation::Gelu, &x, Activation::None, None)?;
+        trace(format_args!("conv2"), &x.transpose(1, 2)?);
+        let x = Activation::Gelu.forward(&x)?.squeeze(0)?; // [t, d]
+        let mut x = (&x + self.positions.narrow(0, 0, x.dim(0)?)?)?;
         for (n, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, n, trace)?;
             trace(format_args!("block{n}"), &x);
@@ -127,7 +129,7 @@ struct Block {
 
 impl Block {
     fn new(vb: &VarBuilder<'_>, n: usize, heads: usize) -> Result<Self> {
-        let affine = |name: &str| Affine::new(vb, &format!("/blocks.{n}/{name}"));
+        let affine = |name: &str| affine(vb, &format!("/blocks.{n}/{name}"));
         let norm = |name: &str| LayerNorm::load(&vb.pp(format!("encoders.blocks.{n}.{name}")), 1e-5);
         Ok(Self {
             attention_norm: norm("attn_ln")?,
@@ -153,8 +155,8 @@ impl Block {
         let y = self.attend(&y)?;
         trace(format_args!("block{n}.attn"), &y);
         let x = (x + y)?;
-        let y = gelu(&self.expand.forward(&self.mlp_norm.forward(&x)?)?)?;
-        x + self.contract.forward(&y)?
+        let y = self.expand.activated(&self.mlp_norm.forward(&x)?, Activation::Gelu)?;
+        self.contract.added(&y, &x)
     }
 
     fn attend(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -172,34 +174,18 @@ impl Block {
 }
 
 /// `x W + b` with the weight stored `[in, out]`, as the exporter writes it.
-#[derive(Debug, Clone)]
-struct Affine {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Affine {
-    fn new(vb: &VarBuilder<'_>, node: &str) -> Result<Self> {
-        let weight = vb.get_unchecked(&format!("{node}/MatMul.weight"))?;
-        let bias = format!("{node}/Add.bias");
-        let bias = vb.contains_tensor(&bias).then(|| vb.get_unchecked(&bias)).transpose()?;
-        Ok(Self { weight, bias })
-    }
-
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = x.matmul(&self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
-        }
-    }
+fn affine(vb: &VarBuilder<'_>, node: &str) -> Result<Affine> {
+    let weight = vb.get_unchecked(&format!("{node}/MatMul.weight"))?;
+    let bias = format!("{node}/Add.bias");
+    let bias = vb.contains_tensor(&bias).then(|| vb.get_unchecked(&bias)).transpose()?;
+    Ok(Affine::new(&weight.t()?, bias)?)
 }
 
 fn conv(vb: &VarBuilder<'_>) -> Result<Conv1d> {
-    let weight = vb.get_unchecked("weight")?.contiguous()?;
-    let bias = vb.get_unchecked("bias")?;
-    let config = Conv1dConfig { padding: weight.dim(2)? / 2, stride: 2, ..Default::default() };
-    Ok(Conv1d::new(weight, Some(bias), config))
+    let weight = vb.get_unchecked("weight")?;
+    let side = weight.dim(2)? / 2;
+    let config = Conv1dConfig { padding: (side, side), stride: 2, ..Conv1dConfig::default() };
+    Ok(Conv1d::new(&weight, Some(vb.get_unchecked("bias")?), config)?)
 }
 
 fn heads(vb: &VarBuilder<'_>, width: usize) -> Result<usize> {

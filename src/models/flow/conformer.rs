@@ -4,12 +4,13 @@
 
 use super::conv::CausalConv;
 use super::relative::{KeyValue, RelativeAttention, position_table};
-use super::{Stage, Trace, count, linear};
-use crate::models::nn::activation::silu;
+use super::{Stage, Trace, count};
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{Result, Tensor};
-use candle_nn::{Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 
 /// Slope of the leaky `ReLU` in the look-ahead layer below zero.
 const LEAK: f64 = 0.01;
@@ -109,14 +110,14 @@ impl Encoder {
 /// Linear, layer norm, times the square root of the width.
 #[derive(Debug, Clone)]
 struct Embed {
-    linear: Linear,
+    linear: Affine,
     norm: LayerNorm,
 }
 
 impl Embed {
     fn load(vb: &VarBuilder<'_>) -> Result<Self> {
-        let linear = linear(&vb.pp("out.0"))?;
-        let width = linear.weight().dim(0)?;
+        let linear = Affine::load(&vb.pp("out.0"))?;
+        let width = linear.dims().0;
         let norm = LayerNorm::load(&vb.pp("out.1"), 1e-5)?.times((width as f64).sqrt())?;
         Ok(Self { linear, norm })
     }
@@ -131,8 +132,8 @@ struct Layer {
     attention_norm: LayerNorm,
     attention: RelativeAttention,
     feed_norm: LayerNorm,
-    widen: Linear,
-    narrow: Linear,
+    widen: Affine,
+    narrow: Affine,
 }
 
 impl Layer {
@@ -141,16 +142,16 @@ impl Layer {
             attention_norm: LayerNorm::load(&vb.pp("norm_mha"), 1e-12)?,
             attention: RelativeAttention::load(&vb.pp("self_attn"))?,
             feed_norm: LayerNorm::load(&vb.pp("norm_ff"), 1e-12)?,
-            widen: linear(&vb.pp("feed_forward.w_1"))?,
-            narrow: linear(&vb.pp("feed_forward.w_2"))?,
+            widen: Affine::load(&vb.pp("feed_forward.w_1"))?,
+            narrow: Affine::load(&vb.pp("feed_forward.w_2"))?,
         })
     }
 
     fn forward(&self, x: &Tensor, positions: &Tensor, cache: &mut Option<KeyValue>) -> Result<Tensor> {
         let normed = self.attention_norm.forward(x)?;
         let x = (x + self.attention.forward(&normed, positions, cache)?)?;
-        let wide = self.widen.forward(&self.feed_norm.forward(&x)?)?;
-        x + self.narrow.forward(&silu(&wide)?)?
+        let wide = self.widen.activated(&self.feed_norm.forward(&x)?, Activation::Silu)?;
+        self.narrow.added(&wide, &x)
     }
 }
 

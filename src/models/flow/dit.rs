@@ -3,12 +3,13 @@
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/flow/decoder_dit.py`.
 
 use super::conv::CausalConv;
-use super::{Stage, Trace, count, linear};
-use crate::models::nn::activation::{gelu_tanh, mish};
+use super::{Stage, Trace, count};
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention;
 use crate::models::nn::norm::{LayerNorm, layer_norm};
 use candle_core::{Device, Result, Tensor};
-use candle_nn::{Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 
 /// Epsilon of the norms whose scale and shift come from the time.
 const ADAPTIVE_EPS: f32 = 1e-6;
@@ -16,14 +17,14 @@ const ADAPTIVE_EPS: f32 = 1e-6;
 /// The estimator: velocity of the mel at one time, with and without its condition.
 #[derive(Debug, Clone)]
 pub(super) struct Estimator {
-    in_state: Linear,
-    in_mu: Linear,
-    in_speaker: Linear,
-    in_mel: Linear,
+    in_state: Affine,
+    in_mu: Affine,
+    in_speaker: Affine,
+    in_mel: Affine,
     blocks: Vec<Block>,
     /// Shift and scale of the last norm per step: [steps, 2, d].
     last_modulation: Tensor,
-    last: Linear,
+    last: Affine,
     time_embedding: Tensor,
 }
 
@@ -72,9 +73,8 @@ impl Estimator {
     pub(super) fn load(vb: &VarBuilder<'_>, times: &[f64]) -> Result<Self> {
         let time_embedding = embed_times(&vb.pp("t_embedder.mlp"), times)?;
         let time = time_embedding.silu()?; // [steps, d]
-        let last = linear(&vb.pp("final_layer.linear"))?;
-        let [in_state, in_mu, in_speaker, in_mel] =
-            split_input(&linear(&vb.pp("in_proj"))?, last.weight().dim(0)?)?;
+        let last = Affine::load(&vb.pp("final_layer.linear"))?;
+        let [in_state, in_mu, in_speaker, in_mel] = split_input(&vb.pp("in_proj"), last.dims().0)?;
         let blocks = vb.pp("blocks");
         let depth = count(&blocks, "attn.to_q.weight");
         let final_layer = modulation(&vb.pp("final_layer.adaLN_modulation.1"), &time, 2, &[1])?;
@@ -91,8 +91,8 @@ impl Estimator {
     }
 
     /// Channels of the mel.
-    pub(super) fn channels(&self) -> Result<usize> {
-        self.last.weight().dim(0)
+    pub(super) fn channels(&self) -> usize {
+        self.last.dims().0
     }
 
     /// The embeddings of the evaluation times [steps, d].
@@ -153,8 +153,8 @@ struct At {
 struct Block {
     attention: Attention,
     conv: ConvBlock,
-    widen: Linear,
-    narrow: Linear,
+    widen: Affine,
+    narrow: Affine,
     /// Shift, scale (plus one) and gate of attention, perceptron and convolution per step: [steps, 9, d].
     modulation: Tensor,
 }
@@ -164,8 +164,8 @@ impl Block {
         Ok(Self {
             attention: Attention::load(&vb.pp("attn"))?,
             conv: ConvBlock::load(&vb.pp("conv.block"))?,
-            widen: linear(&vb.pp("mlp.fc1"))?,
-            narrow: linear(&vb.pp("mlp.fc2"))?,
+            widen: Affine::load(&vb.pp("mlp.fc1"))?,
+            narrow: Affine::load(&vb.pp("mlp.fc2"))?,
             modulation: modulation(&vb.pp("adaLN_modulation.1"), time, 9, &[1, 4, 7])?,
         })
     }
@@ -192,7 +192,7 @@ impl Block {
         let y = self.conv.forward(&normed(&h, 6)?, convolutions)?;
         trace(Stage::Convolution(at.step, at.index), &y)?;
         let h = gated(h, &y, 6)?;
-        let y = self.narrow.forward(&gelu_tanh(&self.widen.forward(&normed(&h, 3)?)?)?)?;
+        let y = self.narrow.forward(&self.widen.activated(&normed(&h, 3)?, Activation::GeluTanh)?)?;
         trace(Stage::Perceptron(at.step, at.index), &y)?;
         let h = gated(h, &y, 3)?;
         trace(Stage::Block(at.step, at.index), &h)?;
@@ -203,10 +203,10 @@ impl Block {
 /// Full attention with layer norm on the queries and keys of each head.
 #[derive(Debug, Clone)]
 struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
+    query: Affine,
+    key: Affine,
+    value: Affine,
+    out: Affine,
     query_norm: LayerNorm,
     key_norm: LayerNorm,
     width: usize,
@@ -218,10 +218,10 @@ impl Attention {
         let width = vb.get_unchecked("q_norm.weight")?.dim(0)?;
         let scale = 1.0 / (width as f64).sqrt();
         Ok(Self {
-            query: linear(&vb.pp("to_q"))?,
-            key: linear(&vb.pp("to_k"))?,
-            value: linear(&vb.pp("to_v"))?,
-            out: linear(&vb.pp("proj"))?,
+            query: Affine::load(&vb.pp("to_q"))?,
+            key: Affine::load(&vb.pp("to_k"))?,
+            value: Affine::load(&vb.pp("to_v"))?,
+            out: Affine::load(&vb.pp("proj"))?,
             query_norm: LayerNorm::load(&vb.pp("q_norm"), 1e-5)?.times(scale)?,
             key_norm: LayerNorm::load(&vb.pp("k_norm"), 1e-5)?,
             width,
@@ -270,7 +270,7 @@ impl ConvBlock {
     }
 
     fn forward(&self, x: &Tensor, past: Option<&mut [Option<Tensor>; 2]>) -> Result<Tensor> {
-        let between = |y: &Tensor| mish(&self.norm.forward(y)?);
+        let between = |y: &Tensor| Activation::Mish.forward(&self.norm.forward(y)?);
         match past {
             None => self.second.whole(&between(&self.first.whole(x)?)?),
             Some([first, second]) => {
@@ -282,22 +282,21 @@ impl ConvBlock {
 }
 
 /// The input projection [d, 4 c] apart: state, mu, speaker (with the bias), known mel.
-fn split_input(all: &Linear, channels: usize) -> Result<[Linear; 4]> {
-    let (_, width) = all.weight().dims2()?;
+fn split_input(vb: &VarBuilder<'_>, channels: usize) -> Result<[Affine; 4]> {
+    let weight = vb.get_unchecked("weight")?;
+    let (_, width) = weight.dims2()?;
     if width != 4 * channels {
         candle_core::bail!("the input projection takes {width} values, not 4 x {channels}");
     }
-    let part = |i: usize, bias: Option<Tensor>| -> Result<Linear> {
-        let weight = all.weight().narrow(1, i * channels, channels)?.contiguous()?;
-        Ok(Linear::new(weight, bias))
-    };
-    Ok([part(0, None)?, part(1, None)?, part(2, all.bias().cloned())?, part(3, None)?])
+    let part = |i: usize, bias: Option<Tensor>| Affine::new(&weight.narrow(1, i * channels, channels)?, bias);
+    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
+    Ok([part(0, None)?, part(1, None)?, part(2, bias)?, part(3, None)?])
 }
 
 /// W2 silu(W0 [cos(1000 t f) ; sin(1000 t f)]) with f from 1 down to 1 / 10000: [steps, d].
 fn embed_times(vb: &VarBuilder<'_>, times: &[f64]) -> Result<Tensor> {
-    let (first, second) = (linear(&vb.pp(0))?, linear(&vb.pp(2))?);
-    let width = first.weight().dim(1)?;
+    let (first, second) = (Affine::load(&vb.pp(0))?, Affine::load(&vb.pp(2))?);
+    let width = first.dims().1;
     let half = width / 2;
     let slope = -10_000f64.ln() / half as f64;
     let mut waves = Vec::with_capacity(times.len() * width);
@@ -308,13 +307,13 @@ fn embed_times(vb: &VarBuilder<'_>, times: &[f64]) -> Result<Tensor> {
     }
     let waves = Tensor::from_vec(waves, (times.len(), 2 * half), &Device::Cpu)?;
     let waves = waves.to_device(vb.device())?.to_dtype(vb.dtype())?;
-    second.forward(&first.forward(&waves)?.silu()?)
+    second.forward(&first.activated(&waves, Activation::Silu)?)
 }
 
 /// The `parts` vectors that the times [steps, d] give, with one added to those in `scales`: [steps, parts, d].
 fn modulation(vb: &VarBuilder<'_>, time: &Tensor, parts: usize, scales: &[usize]) -> Result<Tensor> {
     let (steps, width) = time.dims2()?;
-    let raw = linear(vb)?.forward(time)?.reshape((steps, parts, width))?;
+    let raw = Affine::load(vb)?.forward(time)?.reshape((steps, parts, width))?;
     let one: Vec<f32> = (0..parts).map(|i| f32::from(u8::from(scales.contains(&i)))).collect();
     let one = Tensor::from_vec(one, (parts, 1), vb.device())?.to_dtype(raw.dtype())?;
     raw.broadcast_add(&one)

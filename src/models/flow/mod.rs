@@ -26,8 +26,9 @@ pub use relative::KeyValue;
 pub use stream::FlowStream;
 
 use crate::error::{Error, Result};
+use crate::models::nn::affine::Affine;
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 use conformer::Encoder;
 use dit::{Estimator, Past, Window};
 use serde::Deserialize;
@@ -111,9 +112,9 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub struct Flow {
     codes: Tensor,
-    speaker: Linear,
+    speaker: Affine,
     encoder: Encoder,
-    mu: Linear,
+    mu: Affine,
     estimator: Estimator,
     times: Vec<f64>,
     guidance: f64,
@@ -137,10 +138,10 @@ impl Flow {
         let estimator = Estimator::load(&vb.pp("decoder.estimator"), &times[..config.n_timesteps])?;
         Ok(Self {
             codes: vb.pp("input_embedding.embedding").get_unchecked("weight")?,
-            speaker: linear(&vb.pp("spk_embed_affine_layer"))?,
+            speaker: Affine::load(&vb.pp("spk_embed_affine_layer"))?,
             encoder: Encoder::load(&vb.pp("encoder"))?,
-            mu: linear(&vb.pp("encoder_proj"))?,
-            channels: estimator.channels()?,
+            mu: Affine::load(&vb.pp("encoder_proj"))?,
+            channels: estimator.channels(),
             estimator,
             times,
             guidance: config.inference_cfg_rate,
@@ -291,12 +292,6 @@ impl Flow {
         let part = noise.narrow(1, offset, frames)?.t()?.contiguous()?;
         Ok(part.to_device(&self.device)?)
     }
-}
-
-/// `weight` and, where there is one, `bias`.
-fn linear(vb: &VarBuilder<'_>) -> candle_core::Result<Linear> {
-    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
-    Ok(Linear::new(vb.get_unchecked("weight")?.contiguous()?, bias))
 }
 
 /// How many of the modules `0`, `1`, ... of `vb` there are, going by the tensor `name` that each has.

@@ -2,10 +2,10 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX aacb90a, `stepvocoder/cosyvoice2/transformer/{attention,embedding}.py`.
 
-use super::linear;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention_with;
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 use std::ops::Range;
 
 /// Keys and values of all rows so far, each [1, n, h * d].
@@ -20,11 +20,11 @@ pub struct KeyValue {
 /// Multi-head attention whose scores depend on content and on the distance between query and key.
 #[derive(Debug, Clone)]
 pub(super) struct RelativeAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
-    position: Linear,
+    query: Affine,
+    key: Affine,
+    value: Affine,
+    out: Affine,
+    position: Affine,
     content_bias: Tensor,
     position_bias: Tensor,
     heads: usize,
@@ -36,14 +36,14 @@ impl RelativeAttention {
         let bias = vb.get_unchecked("pos_bias_u")?;
         let (heads, width) = bias.dims2()?;
         let scale = 1.0 / (width as f64).sqrt();
-        let query = linear(&vb.pp("linear_q"))?;
-        let query_bias = query.bias().map(|bias| bias * scale).transpose()?;
+        let query = vb.pp("linear_q");
+        let query_bias = query.contains_tensor("bias").then(|| query.get_unchecked("bias")? * scale);
         Ok(Self {
-            query: Linear::new((query.weight() * scale)?, query_bias),
-            key: linear(&vb.pp("linear_k"))?,
-            value: linear(&vb.pp("linear_v"))?,
-            out: linear(&vb.pp("linear_out"))?,
-            position: linear(&vb.pp("linear_pos"))?,
+            query: Affine::new(&(query.get_unchecked("weight")? * scale)?, query_bias.transpose()?)?,
+            key: Affine::load(&vb.pp("linear_k"))?,
+            value: Affine::load(&vb.pp("linear_v"))?,
+            out: Affine::load(&vb.pp("linear_out"))?,
+            position: Affine::load(&vb.pp("linear_pos"))?,
             content_bias: (bias.flatten_all()? * scale)?,
             position_bias: (vb.get_unchecked("pos_bias_v")?.flatten_all()? * scale)?,
             heads,

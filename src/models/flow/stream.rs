@@ -8,7 +8,6 @@ use super::dit::Window;
 use super::{BlockState, EncoderState, Flow, VoicePrompt, Watch};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
-use candle_nn::Module;
 
 /// Frames of the newest past that attention sees besides the prompt: two seconds, less two frames each.
 const RECENT: usize = 2 * 48;

@@ -7,10 +7,12 @@
 use super::chunks::{Chunking, Pass};
 use crate::audio::Features;
 use crate::error::{Error, Result};
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
-use candle_core::{DType, Device, Module, Result as CandleResult, Tensor};
-use candle_nn::{Linear, VarBuilder};
+use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 /// What LayerNorm adds to the variance, in encoder and decoder.
@@ -188,12 +190,12 @@ struct Masks {
 struct Layer {
     norm1: LayerNorm,
     /// Queries, already scaled, keys and values side by side.
-    qkv: Linear,
-    out: Linear,
+    qkv: Affine,
+    out: Affine,
     memory: DepthwiseConv1d,
     norm2: LayerNorm,
-    inner: Linear,
-    outer: Linear,
+    inner: Affine,
+    outer: Affine,
     heads: usize,
     /// Values of an input row.
     width: usize,
@@ -218,12 +220,12 @@ impl Layer {
         };
         Ok(Self {
             norm1: LayerNorm::load(&vb.pp("norm1"), NORM_EPS)?,
-            qkv: Linear::new(scale_queries(weight)?, Some(scale_queries(bias)?)),
-            out: linear(&attention.pp("linear_out"))?,
+            qkv: Affine::new(&scale_queries(weight)?, Some(scale_queries(bias)?))?,
+            out: Affine::load(&attention.pp("linear_out"))?,
             memory: encoder_memory(config, &attention.pp("fsmn_block"))?,
             norm2: LayerNorm::load(&vb.pp("norm2"), NORM_EPS)?,
-            inner: linear(&vb.pp("feed_forward").pp("w_1"))?,
-            outer: linear(&vb.pp("feed_forward").pp("w_2"))?,
+            inner: Affine::load(&vb.pp("feed_forward").pp("w_1"))?,
+            outer: Affine::load(&vb.pp("feed_forward").pp("w_2"))?,
             heads,
             width,
             heads_width,
@@ -247,12 +249,11 @@ impl Layer {
             None => values,
         };
         let memory = self.memory.forward(&values)?.flatten(0, 1)?;
-        let attended = self.out.forward(&self.attend(&qkv, pass, masks, cache)?)?;
-        let mixed = (attended + memory)?;
+        let mixed = self.out.added(&self.attend(&qkv, pass, masks, cache)?, &memory)?;
         // The first layer changes the width, so that there is nothing to add to.
         let x = if self.width == d { (x + mixed)? } else { mixed };
-        let inner = self.inner.forward(&self.norm2.forward(&x)?)?.relu()?;
-        x + self.outer.forward(&inner)?
+        let inner = self.inner.activated(&self.norm2.forward(&x)?, Activation::Relu)?;
+        self.outer.added(&inner, &x)
     }
 
     /// Softmax attention of [chunks, window, 3 d] within and before each chunk, [rows, d]; moves the cache on.
@@ -292,12 +293,6 @@ fn earlier(kv: &Tensor, pass: &Pass, cache: &mut Tensor) -> CandleResult<Tensor>
     *cache = flat.narrow(0, pass.chunks * kept, reach)?.force_contiguous()?;
     let before = |group: usize| flat.narrow(0, group * pass.per_group * kept, reach);
     Tensor::stack(&(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?, 0)
-}
-
-/// A linear map with bias, where there is one.
-pub(in crate::models) fn linear(vb: &VarBuilder<'_>) -> CandleResult<Linear> {
-    let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
-    Ok(Linear::new(vb.get_unchecked("weight")?, bias))
 }
 
 /// The memory kernel with padding that keeps the number of rows, `shift` rows further into the past.

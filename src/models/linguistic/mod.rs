@@ -13,7 +13,7 @@ pub use codebook::Codebook;
 #[cfg(test)]
 pub(in crate::models) use encoder::tests::noise;
 pub use encoder::{Encoder, EncoderConfig, EncoderState};
-pub(in crate::models) use encoder::{NORM_EPS, linear, memory};
+pub(in crate::models) use encoder::{NORM_EPS, memory};
 pub use frontend::{FrontEnd, FrontEndConfig};
 
 use crate::error::Result;

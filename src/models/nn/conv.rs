@@ -1,14 +1,19 @@
 //! Convolutions along time on channels-last tensors, as one matrix product each.
 //!
-//! With channels last, the window of a stride-1 kernel over row `t` is the contiguous run of `taps * c_in` values from
-//! that row on, so a convolution *is* a product whose left operand is the input itself, read with overlapping rows.
-//! On the CPU in f32 this needs no copy beyond the zero padding; elsewhere the taps are gathered first.
+//! With channels last, the values under one tap are a contiguous run of `c_in` values, and those under the next one lie a
+//! fixed way behind them, so a convolution *is* a product whose left operand is the input itself, read with overlapping
+//! rows. On the CPU in f32 this needs no copy beyond the zero padding, which an activation of the input shares; elsewhere
+//! the taps are gathered first.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+use super::activation::Activation;
+use super::host;
+use super::matrix::{Finish, Matrix, Windows};
+use super::vectors::{Loop, Width, widest};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Values handled by one parallel task when rows are copied.
 const BLOCK: usize = 16 * 1024;
@@ -46,11 +51,49 @@ impl Conv1dConfig {
 /// A convolution over time.
 #[derive(Debug, Clone)]
 pub struct Conv1d {
-    /// `[taps * c_in, c_out]`.
-    kernel: Tensor,
+    kernel: Kernel,
+    /// Rows and columns of the kernel.
+    dims: (usize, usize),
     bias: Option<Tensor>,
     taps: usize,
     config: Conv1dConfig,
+}
+
+/// `[taps * c_in, c_out]`.
+#[derive(Debug, Clone)]
+enum Kernel {
+    /// In f32 on a CPU.
+    Arranged(Arc<Matrix>),
+    Dense(Tensor),
+}
+
+/// What is done to each row of an input before a convolution.
+pub(crate) trait Before: Sync {
+    /// Whether it is nothing at all.
+    fn is_nothing(&self) -> bool {
+        false
+    }
+
+    /// A copy of `x` `[b, t, c]` with it done.
+    fn forward(&self, x: &Tensor) -> Result<Tensor>;
+
+    /// Does it to one row on the CPU; has to be `#[inline(always)]`.
+    fn row<W: Width>(&self, row: &mut [f32]);
+}
+
+impl Before for Activation {
+    fn is_nothing(&self) -> bool {
+        *self == Self::None
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Activation::forward(*self, x)
+    }
+
+    #[inline(always)]
+    fn row<W: Width>(&self, row: &mut [f32]) {
+        self.apply::<W>(row);
+    }
 }
 
 impl Conv1d {
@@ -77,10 +120,16 @@ impl Conv1d {
         if config.stride == 0 || config.dilation == 0 || (config.stride > 1 && config.dilation > 1) {
             bail!("a convolution cannot have {config:?}");
         }
-        if taps == 0 || kernel.dim(0)? == 0 {
+        let dims = kernel.dims2()?;
+        if taps == 0 || dims.0 == 0 || dims.1 == 0 {
             bail!("a convolution needs a kernel, not {:?}", kernel.dims());
         }
-        Ok(Self { kernel, bias, taps, config })
+        let kernel = if host::is_here(&kernel) {
+            Kernel::Arranged(Arc::new(Matrix::new(&kernel)?))
+        } else {
+            Kernel::Dense(kernel)
+        };
+        Ok(Self { kernel, dims, bias, taps, config })
     }
 
     /// The number of taps.
@@ -88,23 +137,54 @@ impl Conv1d {
         self.taps
     }
 
+    /// The number of input channels.
+    pub fn inputs(&self) -> usize {
+        self.dims.0 / self.taps
+    }
+
     /// The number of output channels.
-    pub fn channels(&self) -> Result<usize> {
-        self.kernel.dim(1)
+    pub fn channels(&self) -> usize {
+        self.dims.1
     }
 
     /// `[b, t, c_in]` to `[b, t', c_out]`; an input shorter than the kernel is an error.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let plan = Plan::new(x, self.kernel.dims2()?, self.taps, self.config)?;
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
-            let op = OverlappingProduct { plan, bias: self.bias.as_ref() };
-            return x.contiguous()?.apply_op2_no_bwd(&self.kernel, &op);
-        }
-        let rows = plan.gather(x)?.matmul(&self.kernel)?;
-        let rows = rows.reshape((plan.batch, plan.rows_out, plan.c_out))?;
-        match &self.bias {
-            Some(bias) => rows.broadcast_add(bias),
-            None => Ok(rows),
+        self.forward_between(&Activation::None, x, Activation::None, None)
+    }
+
+    /// A function of what [`Self::forward`] gives.
+    pub fn activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.forward_between(&Activation::None, x, activation, None)
+    }
+
+    /// [`Self::forward`] of an input to which `before` is done, with an activation and added to `base`.
+    pub(crate) fn forward_between(
+        &self,
+        before: &impl Before,
+        x: &Tensor,
+        activation: Activation,
+        base: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let plan = Plan::new(x, self.dims, self.taps, self.config)?;
+        let shape = (plan.batch, plan.rows_out, plan.c_out);
+        match &self.kernel {
+            Kernel::Arranged(kernel) => {
+                let (x, base) = (x.contiguous()?, base.map(Tensor::contiguous).transpose()?);
+                let (bias, base) = (
+                    self.bias.as_ref().map(host::values).transpose()?,
+                    base.as_ref().map(host::values).transpose()?,
+                );
+                let finish =
+                    Finish { bias: bias.as_deref(), activation, base: base.as_deref(), ..Finish::default() };
+                host::tensor(plan.multiply(kernel, before, &host::values(&x)?, finish)?, shape)
+            }
+            Kernel::Dense(kernel) => {
+                let x = if before.is_nothing() { x.clone() } else { before.forward(x)? };
+                let y = plan.gather(&x)?.matmul(kernel)?.reshape(shape)?;
+                let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
+                let y = activation.forward(&y)?;
+                base.map_or(Ok(y.clone()), |base| base + &y)
+            }
         }
     }
 }
@@ -157,8 +237,13 @@ impl ConvTranspose1d {
 
     /// `[b, t, c_in]` to `[b, (t - 1) * stride + taps - 2 * padding, c_out]`; no row is an error.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_after(&Activation::None, x)
+    }
+
+    /// [`Self::forward`] of an input to which `before` is done.
+    pub(crate) fn forward_after(&self, before: &impl Before, x: &Tensor) -> Result<Tensor> {
         let (batch, rows, _) = x.dims3()?;
-        let blocks = self.blocks.forward(x)?;
+        let blocks = self.blocks.forward_between(before, x, Activation::None, None)?;
         let (_, block_count, width) = blocks.dims3()?;
         let whole = (rows.max(1) - 1) * self.stride + self.taps;
         blocks.reshape((batch, block_count * self.stride, width / self.stride))?.narrow(
@@ -203,18 +288,31 @@ impl DepthwiseConv1d {
             bail!("a depthwise kernel {:?} cannot run on {:?}", self.kernel.dims(), x.dims());
         }
         let rows_out = padded + 1 - taps;
-        let y = if x.device().is_cpu() && x.dtype() == DType::F32 {
-            let op = ShiftedProducts { shape: (batch, rows, rows_out, channels), left: self.padding.0 };
-            x.contiguous()?.apply_op2_no_bwd(&self.kernel, &op)?
-        } else {
-            let x = x.pad_with_zeros(1, self.padding.0, self.padding.1)?;
-            let tap = |j| x.narrow(1, j, rows_out)?.broadcast_mul(&self.kernel.get(j)?);
-            (1..taps).try_fold(tap(0)?, |sum, j| sum + tap(j)?)?
-        };
+        if host::is_here(x) {
+            return self.shifted_products(x, batch, rows_out);
+        }
+        let x = x.pad_with_zeros(1, self.padding.0, self.padding.1)?;
+        let tap = |j| x.narrow(1, j, rows_out)?.broadcast_mul(&self.kernel.get(j)?);
+        let y = (1..taps).try_fold(tap(0)?, |sum, j| sum + tap(j)?)?;
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
+    }
+
+    fn shifted_products(&self, x: &Tensor, batch: usize, rows_out: usize) -> Result<Tensor> {
+        let (rows, channels) = (x.dim(1)?, x.dim(2)?);
+        let x = x.contiguous()?;
+        let (x, kernel) = (host::values(&x)?, host::values(&self.kernel)?);
+        let bias = self.bias.as_ref().map(host::values).transpose()?;
+        let mut out = vec![0f32; batch * rows_out * channels];
+        let block = (BLOCK / channels.max(1)).max(1);
+        out.par_chunks_mut(block * channels.max(1)).enumerate().for_each(|(index, out)| {
+            let (first, left) = (index * block, self.padding.0);
+            let (x, kernel, bias) = (&*x, &*kernel, bias.as_deref());
+            widest(ShiftedProducts { x, rows, rows_out, first, left, kernel, bias, channels, out });
+        });
+        host::tensor(out, (batch, rows_out, channels))
     }
 }
 
@@ -269,159 +367,118 @@ impl Plan {
         Tensor::cat(&taps, 2)?.reshape((self.batch * self.rows_out, self.taps * self.c_in))
     }
 
-    /// Rows of one sequence: every `dilation`-th row of one batch element, padded to whole strides.
-    fn sequence_rows(&self) -> usize {
-        let padded = self.rows_in + self.config.padding.0 + self.config.padding.1;
-        padded.div_ceil(self.config.dilation).next_multiple_of(self.config.stride)
-    }
-
-    fn sequences(&self) -> usize {
-        self.batch * self.config.dilation
-    }
-
-    /// The padded rows with each sequence on its own, so that the taps of a window are neighbours.
-    fn arrange(&self, x: &[f32]) -> Vec<f32> {
-        let (rows, dilation) = (self.sequence_rows(), self.config.dilation);
-        let mut arranged = vec![0f32; self.sequences() * rows * self.c_in];
-        fill_rows(&mut arranged, self.c_in, |index, row| {
-            let (sequence, q) = (index / rows, index % rows);
-            let (batch, phase) = (sequence / dilation, sequence % dilation);
-            let source = (q * dilation + phase).checked_sub(self.config.padding.0);
-            if let Some(source) = source.filter(|&source| source < self.rows_in) {
-                let start = (batch * self.rows_in + source) * self.c_in;
-                row.copy_from_slice(&x[start..start + self.c_in]);
-            }
-        });
-        arranged
-    }
-
-    /// Puts the product's rows into the order of time and adds the bias.
-    fn restore(&self, product: Vec<f32>, bias: Option<&[f32]>) -> Vec<f32> {
-        let add = |row: &mut [f32]| {
-            if let Some(bias) = bias {
-                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-            }
-        };
-        if self.sequences() == 1 {
-            let mut product = product;
-            if bias.is_some() {
-                fill_rows(&mut product, self.c_out, |_, row| add(row));
-            }
-            return product;
-        }
-        let dilation = self.config.dilation;
-        let rows = self.sequence_rows() / self.config.stride;
-        let mut restored = vec![0f32; self.batch * self.rows_out * self.c_out];
-        fill_rows(&mut restored, self.c_out, |index, row| {
-            let (batch, t) = (index / self.rows_out, index % self.rows_out);
-            let source = (batch * dilation + t % dilation) * rows + t / dilation;
-            row.copy_from_slice(&product[source * self.c_out..(source + 1) * self.c_out]);
-            add(row);
-        });
-        restored
-    }
-}
-
-/// Calls `each` on every row of `width` values with its index, in parallel.
-fn fill_rows(values: &mut [f32], width: usize, each: impl Fn(usize, &mut [f32]) + Sync) {
-    let width = width.max(1);
-    let block = (BLOCK / width).max(1);
-    let blocks = values.par_chunks_mut(block * width).enumerate();
-    blocks.for_each(|(index, rows)| {
-        let rows = rows.chunks_exact_mut(width).enumerate();
-        rows.for_each(|(i, row)| each(index * block + i, row));
-    });
-}
-
-fn contiguous<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
-        None => bail!("a convolution needs contiguous operands"),
-    }
-}
-
-/// The product of an input, read with overlapping rows, and a kernel.
-struct OverlappingProduct<'a> {
-    plan: Plan,
-    bias: Option<&'a Tensor>,
-}
-
-impl CustomOp2 for OverlappingProduct<'_> {
-    fn name(&self) -> &'static str {
-        "conv1d"
-    }
-
-    fn cpu_fwd(
+    /// The product of the windows of the input, to which `before` is done, and the kernel: `[b * rows_out, c_out]`.
+    fn multiply(
         &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        kernel: &CpuStorage,
-        kernel_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let plan = &self.plan;
-        let stride = plan.config.stride;
-        let values = contiguous::<f32>(x, x_layout)?;
-        let (rows, start, row_count) = if plan.sequences() == 1 && plan.config.padding == (0, 0) {
-            (Cow::Borrowed(x), x_layout.start_offset(), plan.rows_in)
+        kernel: &Matrix,
+        before: &impl Before,
+        x: &[f32],
+        finish: Finish<'_>,
+    ) -> Result<Vec<f32>> {
+        let Conv1dConfig { padding: (left, right), stride, dilation } = self.config;
+        let rows = left + self.rows_in + right;
+        let x = if (left, right) == (0, 0) && before.is_nothing() {
+            Cow::Borrowed(x)
         } else {
-            let rows = CpuStorage::F32(plan.arrange(values));
-            (Cow::Owned(rows), 0, plan.sequences() * plan.sequence_rows())
+            Cow::Owned(self.padded(before, x, rows))
         };
-        // Windows that straddle two sequences are computed and dropped: one large product beats many small ones.
-        let m = (row_count - plan.taps) / stride + 1;
-        let k = plan.taps * plan.c_in;
-        let windows = Layout::new(Shape::from((m, k)), vec![stride * plan.c_in, 1], start);
-        let product = rows.matmul(kernel, (1, m, plan.c_out, k), &windows, kernel_layout)?;
-        let CpuStorage::F32(product) = product else { bail!("a convolution on the CPU runs in f32") };
-        let bias = self.bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let y = plan.restore(product, bias.as_deref());
-        let shape = Shape::from((plan.batch, plan.rows_out, plan.c_out));
-        Ok((CpuStorage::F32(y), shape))
+        let mut out = vec![0f32; self.batch * self.rows_out * self.c_out];
+        let outs = out.chunks_exact_mut(self.rows_out * self.c_out);
+        for (index, (x, out)) in x.chunks_exact(rows * self.c_in).zip(outs).enumerate() {
+            let windows = Windows {
+                values: x,
+                rows: self.rows_out,
+                step: stride * self.c_in,
+                taps: self.taps,
+                reach: dilation * self.c_in,
+                run: self.c_in,
+            };
+            let base = finish.base.map(|base| &base[index * out.len()..][..out.len()]);
+            kernel.multiply(windows, Finish { base, ..finish }, out)?;
+        }
+        Ok(out)
+    }
+
+    /// A copy of the rows of each batch element between rows of zeros, with `before` done to it.
+    fn padded(&self, before: &impl Before, x: &[f32], rows: usize) -> Vec<f32> {
+        let (width, left) = (self.c_in, self.config.padding.0);
+        let mut padded = vec![0f32; self.batch * rows * width];
+        let block = (BLOCK / width).max(1);
+        padded.par_chunks_mut(block * width).enumerate().for_each(|(index, out)| {
+            widest(Prepared { plan: self, before, x, first: index * block, rows, left, out });
+        });
+        padded
+    }
+}
+
+/// Copies rows between their padding and does to them what comes before a convolution.
+struct Prepared<'a, B> {
+    plan: &'a Plan,
+    before: &'a B,
+    x: &'a [f32],
+    /// The first row of `out` among all padded rows.
+    first: usize,
+    rows: usize,
+    left: usize,
+    out: &'a mut [f32],
+}
+
+impl<B: Before> Loop for Prepared<'_, B> {
+    #[inline(always)]
+    fn run<W: Width>(self) {
+        let width = self.plan.c_in;
+        for (index, row) in (self.first..).zip(self.out.chunks_exact_mut(width)) {
+            let (batch, padded) = (index / self.rows, index % self.rows);
+            let source = padded.checked_sub(self.left).filter(|&source| source < self.plan.rows_in);
+            if let Some(source) = source {
+                let start = (batch * self.plan.rows_in + source) * width;
+                row.copy_from_slice(&self.x[start..start + width]);
+                self.before.row::<W>(row);
+            }
+        }
     }
 }
 
 /// The sum over taps of shifted inputs times one row of a depthwise kernel.
-struct ShiftedProducts {
-    /// Batch, input rows, output rows, channels.
-    shape: (usize, usize, usize, usize),
+struct ShiftedProducts<'a> {
+    x: &'a [f32],
+    /// Rows of the input and of the output.
+    rows: usize,
+    rows_out: usize,
+    /// The first row of `out` among all rows.
+    first: usize,
     left: usize,
+    kernel: &'a [f32],
+    bias: Option<&'a [f32]>,
+    channels: usize,
+    out: &'a mut [f32],
 }
 
-impl CustomOp2 for ShiftedProducts {
-    fn name(&self) -> &'static str {
-        "depthwise-conv1d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        kernel: &CpuStorage,
-        kernel_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (batch, rows, rows_out, channels) = self.shape;
-        let x = contiguous::<f32>(x, x_layout)?;
-        let kernel = contiguous::<f32>(kernel, kernel_layout)?;
-        let mut y = vec![0f32; batch * rows_out * channels];
-        fill_rows(&mut y, channels, |index, sums| {
-            let (batch, t) = (index / rows_out, index % rows_out);
-            for (j, tap) in kernel.chunks_exact(channels).enumerate() {
-                let source = (t + j).checked_sub(self.left).filter(|&source| source < rows);
+impl Loop for ShiftedProducts<'_> {
+    #[inline(always)]
+    fn run<W: Width>(self) {
+        for (index, sums) in (self.first..).zip(self.out.chunks_exact_mut(self.channels)) {
+            let (batch, t) = (index / self.rows_out, index % self.rows_out);
+            if let Some(bias) = self.bias {
+                sums.copy_from_slice(bias);
+            }
+            for (j, tap) in self.kernel.chunks_exact(self.channels).enumerate() {
+                let source = (t + j).checked_sub(self.left).filter(|&source| source < self.rows);
                 if let Some(source) = source {
-                    let row = &x[(batch * rows + source) * channels..][..channels];
-                    let products = tap.iter().zip(row).map(|(w, x)| w * x);
-                    sums.iter_mut().zip(products).for_each(|(sum, p)| *sum += p);
+                    let row = &self.x[(batch * self.rows + source) * self.channels..][..self.channels];
+                    for ((sum, w), x) in sums.iter_mut().zip(tap).zip(row) {
+                        *sum = W::multiply_add(*w, *x, *sum);
+                    }
                 }
             }
-        });
-        Ok((CpuStorage::F32(y), Shape::from((batch, rows_out, channels))))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
     use proptest::prelude::*;
 
     fn random(shape: &[usize]) -> Tensor {
@@ -461,9 +518,9 @@ mod tests {
     }
 
     /// Runs the path of the devices other than the CPU, in f64.
-    fn forward_elsewhere(conv: &Conv1d, x: &Tensor) -> Tensor {
+    fn forward_elsewhere(weight: &Tensor, bias: &Tensor, config: Conv1dConfig, x: &Tensor) -> Tensor {
         let f64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
-        let conv = Conv1d { kernel: f64(&conv.kernel), bias: conv.bias.as_ref().map(f64), ..conv.clone() };
+        let conv = Conv1d::new(&f64(weight), Some(f64(bias)), config).unwrap();
         conv.forward(&f64(x)).unwrap().to_dtype(DType::F32).unwrap()
     }
 
@@ -485,7 +542,7 @@ mod tests {
             let candle = channels_first(&x).conv1d(&weight, pad, stride, dilation, 1).unwrap();
             let candle = candle.broadcast_add(&bias.reshape((1, c_out, 1)).unwrap()).unwrap();
             prop_assert!(difference(&y, &candle) < 1e-4);
-            prop_assert!(difference(&forward_elsewhere(&conv, &x), &candle) < 1e-4);
+            prop_assert!(difference(&forward_elsewhere(&weight, &bias, config, &x), &candle) < 1e-4);
         }
 
         #[test]

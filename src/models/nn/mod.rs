@@ -1,14 +1,18 @@
 //! What two networks share.
 
 pub mod activation;
+pub mod affine;
 pub mod attention;
 pub mod conv;
 pub mod dense;
+pub(crate) mod host;
 pub mod linear;
+mod matrix;
 pub mod norm;
 pub(crate) mod simd;
 pub mod source;
 pub mod tiles;
+pub(crate) mod vectors;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

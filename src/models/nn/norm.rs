@@ -1,8 +1,15 @@
 //! Layer normalisation over the last dimension.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use super::host;
+use super::vectors::{Loop, Width, widest};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
+
+/// Values that one task handles.
+const BLOCK: usize = 1 << 14;
+/// Sums that run side by side.
+const SUMS: usize = 32;
 
 /// Layer normalisation with learned scale and shift.
 #[derive(Debug, Clone)]
@@ -34,84 +41,76 @@ impl LayerNorm {
     }
 }
 
-/// (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension of a contiguous `x` [.., d].
+/// (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension of `x` [.., d].
 ///
 /// On the CPU in f32 the variance is taken around the mean in a second pass: candle's own operation subtracts
 /// the squared mean from the mean square, which loses digits where the mean is large.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        x.apply_op3_no_bwd(weight, bias, &TwoPass { eps })
+    if host::is_here(x) {
+        two_passes(x, weight, bias, eps)
     } else {
         candle_nn::ops::layer_norm(x, weight, bias, eps)
     }
 }
 
-struct TwoPass {
+fn two_passes(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let (values, weight, bias) = (host::values(&x)?, host::values(weight)?, host::values(bias)?);
+    let width = weight.len();
+    if x.dims().last() != Some(&width) || bias.len() != width {
+        candle_core::bail!("layer norm of {:?} with {width} weights, {} biases", x.dims(), bias.len());
+    }
+    let mut out = vec![0f32; values.len()];
+    let block = (BLOCK / width.max(1)).max(1) * width.max(1);
+    let (weight, bias) = (&*weight, &*bias);
+    out.par_chunks_mut(block).zip(values.par_chunks(block)).for_each(|(out, rows)| {
+        widest(Rows { out, rows, weight, bias, eps });
+    });
+    host::tensor(out, x.shape())
+}
+
+struct Rows<'a> {
+    out: &'a mut [f32],
+    rows: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
     eps: f32,
 }
 
-impl CustomOp3 for TwoPass {
-    fn name(&self) -> &'static str {
-        "layer-norm-two-pass"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = contiguous(x, x_layout)?;
-        let weight = contiguous(weight, weight_layout)?;
-        let bias = contiguous(bias, bias_layout)?;
-        let shape = x_layout.shape();
-        let width = weight.len();
-        if shape.dims().last() != Some(&width) || bias.len() != width {
-            candle_core::bail!("layer norm of {shape:?} with {width} weights, {} biases", bias.len());
+impl Loop for Rows<'_> {
+    #[inline(always)]
+    fn run<W: Width>(self) {
+        let width = self.weight.len();
+        for (out, row) in self.out.chunks_exact_mut(width).zip(self.rows.chunks_exact(width)) {
+            let count = width as f32;
+            let mean = sum(row, |v| v) / count;
+            let variance = sum(row, |v| (v - mean) * (v - mean)) / count;
+            let scale = (variance + self.eps).sqrt().recip();
+            for (((y, &v), &w), &b) in out.iter_mut().zip(row).zip(self.weight).zip(self.bias) {
+                *y = W::multiply_add((v - mean) * scale, w, b);
+            }
         }
-        let mut out = vec![0f32; x.len()];
-        let rows = out.par_chunks_mut(width).zip(x.par_chunks(width));
-        rows.with_min_len(16).for_each(|(out, row)| normalise(out, row, weight, bias, self.eps));
-        Ok((CpuStorage::F32(out), shape.clone()))
     }
 }
 
-fn normalise(out: &mut [f32], row: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
-    let count = row.len() as f32;
-    let mean = sum(row, |v| v) / count;
-    let variance = sum(row, |v| (v - mean) * (v - mean)) / count;
-    let scale = (variance + eps).sqrt().recip();
-    for (((y, &v), &w), &b) in out.iter_mut().zip(row).zip(weight).zip(bias) {
-        *y = (v - mean) * scale * w + b;
-    }
-}
-
-/// Eight running sums: shorter dependency chains and smaller rounding errors than one.
+/// Running sums side by side: shorter dependency chains and smaller rounding errors than one.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
-    let (eights, rest) = row.as_chunks::<8>();
-    let mut sums = [0f32; 8];
-    for eight in eights {
-        for (sum, &v) in sums.iter_mut().zip(eight) {
+    let (blocks, rest) = row.as_chunks::<SUMS>();
+    let mut sums = [0f32; SUMS];
+    for block in blocks {
+        for (sum, &v) in sums.iter_mut().zip(block) {
             *sum += term(v);
         }
     }
     sums.iter().sum::<f32>() + rest.iter().map(|&v| term(v)).sum::<f32>()
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let (start, end) = layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("layer norm of a strided tensor".into()))?;
-    Ok(&storage.as_slice::<f32>()?[start..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     fn reference(row: &[f32], eps: f64) -> Vec<f32> {
         let row: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();

@@ -4,11 +4,13 @@
 //! `funasr/models/sanm/attention.py`. There each chunk has its own call; here the tokens of many chunks share one, each
 //! seeing the encoded rows that its chunk would have shown it.
 
-use crate::models::linguistic::{NORM_EPS, linear, memory};
+use crate::models::linguistic::{NORM_EPS, memory};
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
-use candle_core::{DType, Device, Module, Result, Tensor, bail};
-use candle_nn::{Linear, VarBuilder};
+use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 use std::ops::Range;
 
@@ -34,7 +36,7 @@ pub(super) struct Decoder {
     layers: Vec<Layer>,
     last: FeedForward,
     after_norm: LayerNorm,
-    output: Linear,
+    output: Affine,
     dtype: DType,
     device: Device,
 }
@@ -68,7 +70,7 @@ impl Decoder {
             layers: layers.map(|layer| Layer::new(config, &layer)).collect::<Result<_>>()?,
             last: FeedForward::new(&vb.pp("decoders3.0"))?,
             after_norm: LayerNorm::load(&vb.pp("after_norm"), NORM_EPS)?,
-            output: linear(&vb.pp("output_layer"))?,
+            output: Affine::load(&vb.pp("output_layer"))?,
             dtype: vb.dtype(),
             device: vb.device().clone(),
         })
@@ -76,7 +78,7 @@ impl Decoder {
 
     /// The number of tokens that it knows.
     pub(super) fn vocabulary(&self) -> Result<usize> {
-        self.output.weight().dim(0)
+        Ok(self.output.dims().0)
     }
 
     /// The state before the first token; each token will see up to `reach` rows before those of its chunk.
@@ -170,9 +172,9 @@ impl Layer {
 #[derive(Debug, Clone)]
 struct FeedForward {
     norm1: LayerNorm,
-    inner: Linear,
+    inner: Affine,
     norm: LayerNorm,
-    outer: Linear,
+    outer: Affine,
 }
 
 impl FeedForward {
@@ -180,14 +182,14 @@ impl FeedForward {
         let feed_forward = vb.pp("feed_forward");
         Ok(Self {
             norm1: LayerNorm::load(&vb.pp("norm1"), NORM_EPS)?,
-            inner: linear(&feed_forward.pp("w_1"))?,
+            inner: Affine::load(&feed_forward.pp("w_1"))?,
             norm: LayerNorm::load(&feed_forward.pp("norm"), NORM_EPS)?,
-            outer: linear(&feed_forward.pp("w_2"))?,
+            outer: Affine::load(&feed_forward.pp("w_2"))?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = self.inner.forward(&self.norm1.forward(x)?)?.relu()?;
+        let inner = self.inner.activated(&self.norm1.forward(x)?, Activation::Relu)?;
         self.outer.forward(&self.norm.forward(&inner)?)
     }
 }
@@ -195,9 +197,9 @@ impl FeedForward {
 /// Attention of tokens to encoded rows.
 #[derive(Debug, Clone)]
 struct CrossAttention {
-    q: Linear,
-    kv: Linear,
-    out: Linear,
+    q: Affine,
+    kv: Affine,
+    out: Affine,
     heads: usize,
     /// Values of a query.
     width: usize,
@@ -205,12 +207,18 @@ struct CrossAttention {
 
 impl CrossAttention {
     fn new(config: &DecoderConfig, vb: &VarBuilder<'_>) -> Result<Self> {
-        let q = linear(&vb.pp("linear_q"))?;
-        let (heads, width) = (config.attention_heads, q.weight().dim(0)?);
+        let q = Affine::load(&vb.pp("linear_q"))?;
+        let (heads, width) = (config.attention_heads, q.dims().0);
         if heads == 0 || !width.is_multiple_of(heads) {
             bail!("queries of {width} values cannot be cut into {heads} heads");
         }
-        Ok(Self { q, kv: linear(&vb.pp("linear_k_v"))?, out: linear(&vb.pp("linear_out"))?, heads, width })
+        Ok(Self {
+            q,
+            kv: Affine::load(&vb.pp("linear_k_v"))?,
+            out: Affine::load(&vb.pp("linear_out"))?,
+            heads,
+            width,
+        })
     }
 
     fn forward(

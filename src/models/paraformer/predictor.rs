@@ -2,10 +2,12 @@
 //!
 //! Origin: modelscope/FunASR `funasr/models/paraformer_streaming/cif_predictor.py` (`CifPredictorV2.forward_chunk`).
 
-use crate::models::linguistic::{Chunking, linear};
+use crate::models::linguistic::Chunking;
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
-use candle_core::{DType, Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder};
+use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 /// `predictor_conf` of `config.yaml`, less what the tensors tell.
@@ -44,7 +46,9 @@ impl Default for PredictorConfig {
 pub(super) struct Predictor {
     config: PredictorConfig,
     conv: Conv1d,
-    output: Linear,
+    output: Affine,
+    /// A row of zeros, [1, d].
+    silence: Tensor,
 }
 
 /// The token that is not complete yet.
@@ -74,16 +78,14 @@ pub(super) struct Fired {
 impl Predictor {
     pub(super) fn new(config: PredictorConfig, vb: &VarBuilder<'_>) -> Result<Self> {
         let padding = Conv1dConfig { padding: (config.l_order, config.r_order), ..Conv1dConfig::default() };
-        Ok(Self {
-            config,
-            conv: Conv1d::load(&vb.pp("cif_conv1d"), padding)?,
-            output: linear(&vb.pp("cif_output"))?,
-        })
+        let conv = Conv1d::load(&vb.pp("cif_conv1d"), padding)?;
+        let silence = Tensor::zeros((1, conv.channels()), vb.dtype(), vb.device())?;
+        Ok(Self { config, conv, output: Affine::load(&vb.pp("cif_output"))?, silence })
     }
 
     /// Nothing carried over yet.
     pub(super) fn start(&self) -> Result<Carry> {
-        Ok(Carry { alpha: 0.0, frame: self.output.weight().zeros_like()? })
+        Ok(Carry { alpha: 0.0, frame: self.silence.clone() })
     }
 
     /// Tokens of the windows [chunks, window, d] that hold `rows` new rows; `last` when the utterance ends with them.
@@ -118,7 +120,7 @@ impl Predictor {
 
     /// The weight of each row of [chunks, window, d].
     fn alphas(&self, encoded: &Tensor) -> Result<Vec<f32>> {
-        let hidden = self.conv.forward(encoded)?.relu()?;
+        let hidden = self.conv.activated(encoded, Activation::Relu)?;
         let alphas = candle_nn::ops::sigmoid(&self.output.forward(&hidden.flatten(0, 1)?)?)?;
         let alphas: Vec<f32> = alphas.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
         let (factor, noise) = (self.config.smooth_factor, self.config.noise_threshold);

@@ -2,15 +2,17 @@
 //!
 //! Origin: stepfun-ai/Step-Audio-EditX, `stepvocoder/cosyvoice2/hifigan/f0_predictor.py`.
 
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::Conv1d;
 use candle_core::{DType, Result, Tensor, bail};
-use candle_nn::{Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 
 /// Convolutions with ELU, then one linear unit per frame.
 #[derive(Debug)]
 pub(super) struct F0Predictor {
     convolutions: Vec<Conv1d>,
-    classifier: Linear,
+    classifier: Affine,
 }
 
 impl F0Predictor {
@@ -24,19 +26,15 @@ impl F0Predictor {
         if convolutions.is_empty() {
             bail!("the pitch predictor has no layers");
         }
-        let classifier = vb.pp("classifier");
-        Ok(Self {
-            convolutions,
-            classifier: Linear::new(
-                classifier.get_unchecked("weight")?,
-                Some(classifier.get_unchecked("bias")?),
-            ),
-        })
+        Ok(Self { convolutions, classifier: Affine::load(&vb.pp("classifier"))? })
     }
 
     /// Mel `[1, t, bands]` to `t` frequencies in Hz.
     pub(super) fn forward(&self, mel: &Tensor) -> Result<Vec<f32>> {
-        let hidden = self.convolutions.iter().try_fold(mel.clone(), |x, layer| layer.forward(&x)?.elu(1.))?;
+        let hidden = self
+            .convolutions
+            .iter()
+            .try_fold(mel.clone(), |x, layer| layer.activated(&x, Activation::Elu))?;
         let f0 = self.classifier.forward(&hidden)?.abs()?;
         f0.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }

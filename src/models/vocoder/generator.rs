@@ -4,6 +4,7 @@
 
 use super::Config;
 use super::snake::Snake;
+use crate::models::nn::activation::Activation;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
@@ -16,7 +17,7 @@ pub type Observer<'a> = dyn FnMut(&str, &Tensor) + 'a;
 const PIECE: usize = 256;
 
 /// Slope of the last rectifier, which the configuration does not set.
-const LAST_SLOPE: f64 = 0.01;
+const LAST_SLOPE: f32 = 0.01;
 
 /// The stack of upsampling stages between two convolutions.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct Generator {
     conv_pre: Conv1d,
     stages: Vec<Stage>,
     conv_post: Conv1d,
-    slope: f64,
+    slope: f32,
     rows_per_frame: usize,
 }
 
@@ -50,7 +51,7 @@ impl Generator {
             conv_pre: Conv1d::load_same(&vb.pp("conv_pre"), 1)?,
             stages,
             conv_post: Conv1d::load_same(&vb.pp("conv_post"), 1)?,
-            slope: config.lrelu_slope,
+            slope: config.lrelu_slope as f32,
             rows_per_frame: rates.iter().product(),
         })
     }
@@ -117,7 +118,7 @@ impl Generator {
         let mut x = self.conv_pre.forward(mel)?;
         observe("conv_pre", &x);
         for (i, stage) in self.stages.iter().enumerate() {
-            x = stage.up.forward(&leaky_relu(&x, self.slope)?)?;
+            x = stage.up.forward_after(&Activation::LeakyRelu(self.slope), &x)?;
             observe(&format!("up{i}"), &x);
             if i + 1 == self.stages.len() {
                 // The spectrum has one row more than the upsampled mel.
@@ -125,7 +126,8 @@ impl Generator {
             }
             x = stage.mix(&x, spectrum, i, observe)?;
         }
-        let filtered = self.conv_post.forward(&leaky_relu(&x, LAST_SLOPE)?)?;
+        let before = Activation::LeakyRelu(LAST_SLOPE);
+        let filtered = self.conv_post.forward_between(&before, &x, Activation::None, None)?;
         observe("conv_post", &filtered);
         Ok(filtered)
     }
@@ -210,8 +212,9 @@ impl ActivatedConv {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv.forward(&self.snake.forward(x)?)
+    /// The convolution of the activated `x`, added to `base`.
+    fn forward(&self, x: &Tensor, base: Option<&Tensor>) -> Result<Tensor> {
+        self.conv.forward_between(&self.snake, x, Activation::None, base)
     }
 }
 
@@ -231,12 +234,7 @@ impl ResidualBlock {
 
     /// `[b, t, c]` to the same.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let add = |x: Tensor, pair: &Pair| &x + pair.plain.forward(&pair.dilated.forward(&x)?)?;
+        let add = |x: Tensor, pair: &Pair| pair.plain.forward(&pair.dilated.forward(&x, None)?, Some(&x));
         self.pairs.iter().try_fold(x.clone(), add)
     }
-}
-
-/// For slopes below one.
-fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
-    x.maximum(&(x * slope)?)
 }

@@ -5,11 +5,13 @@
 //! by a fixed four, computes the approximate GELU and the table of positions, and re-reads the whole text at each step.
 
 use super::cache::{Cache, Memory};
-use crate::models::nn::activation::gelu;
+use crate::models::nn::activation::Activation;
+use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention;
+use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
-use candle_core::{D, DType, Device, IndexOp, Module, Result, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, Linear, VarBuilder};
+use candle_core::{D, DType, Device, IndexOp, Result, Tensor};
+use candle_nn::VarBuilder;
 
 /// Sees the scores of cross-attention before the softmax, `[heads, tokens, frames]`, of each layer.
 pub(crate) type Observer<'a> = dyn FnMut(usize, &Tensor) -> Result<()> + 'a;
@@ -56,7 +58,7 @@ impl Encoder {
 
     /// Bands of the spectrogram.
     pub(crate) fn bands(&self) -> usize {
-        self.conv1.weight().dims()[1]
+        self.conv1.inputs()
     }
 
     /// Frames of one window.
@@ -67,9 +69,9 @@ impl Encoder {
     /// The states `[1, frames / 2, d]` of a whole window `[bands, frames]`; `trace` sees the input of each layer and the output.
     pub(crate) fn forward(&self, mel: &Tensor, trace: &mut dyn FnMut(usize, &Tensor)) -> Result<Tensor> {
         let mel = mel.to_device(self.positions.device())?.to_dtype(self.positions.dtype())?;
-        let x = gelu(&self.conv1.forward(&mel.unsqueeze(0)?)?)?;
-        let x = gelu(&self.conv2.forward(&x)?)?.transpose(1, 2)?; // [1, t, d]
-        let mut x = x.contiguous()?.broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
+        let x = self.conv1.activated(&mel.t()?.unsqueeze(0)?, Activation::Gelu)?;
+        let x = self.conv2.activated(&x, Activation::Gelu)?; // [1, t, d]
+        let mut x = x.broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?;
         for (n, layer) in self.layers.iter().enumerate() {
             trace(n, &x);
             x = layer.forward(&x)?;
@@ -102,7 +104,7 @@ impl EncoderLayer {
 #[derive(Debug, Clone)]
 pub(crate) struct Decoder {
     embedding: Tensor,
-    head: Linear,
+    head: Affine,
     positions: Tensor,
     layers: Vec<DecoderLayer>,
     norm: LayerNorm,
@@ -113,7 +115,7 @@ impl Decoder {
         let layer = |n: usize| DecoderLayer::new(&vb.pp(format!("layers.{n}")), heads);
         let embedding = vb.get_unchecked("embed_tokens.weight")?;
         Ok(Self {
-            head: Linear::new(embedding.clone(), None),
+            head: Affine::new(&embedding, None)?,
             embedding,
             positions: vb.get_unchecked("embed_positions.weight")?,
             layers: (0..count(vb)).map(layer).collect::<Result<_>>()?,
@@ -202,20 +204,20 @@ impl DecoderLayer {
 #[derive(Debug, Clone)]
 struct SelfAttention {
     norm: LayerNorm,
-    qkv: Linear,
-    out: Linear,
+    qkv: Affine,
+    out: Affine,
     heads: usize,
 }
 
 impl SelfAttention {
     fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
-        let parts = vb.pp("self_attn");
-        let (query, key, value) =
-            (query(&parts, heads)?, linear(&parts.pp("k_proj"))?, linear(&parts.pp("v_proj"))?);
+        let vb_attention = vb.pp("self_attn");
+        let part = |name: &str| parts(&vb_attention.pp(name));
+        let (query, key, value) = (query(&vb_attention, heads)?, part("k_proj")?, part("v_proj")?);
         Ok(Self {
             norm: norm(&vb.pp("self_attn_layer_norm"))?,
             qkv: stacked(&[query, key, value])?,
-            out: linear(&parts.pp("out_proj"))?,
+            out: Affine::load(&vb_attention.pp("out_proj"))?,
             heads,
         })
     }
@@ -243,20 +245,22 @@ impl SelfAttention {
 #[derive(Debug, Clone)]
 struct CrossAttention {
     norm: LayerNorm,
-    query: Linear,
-    key_value: Linear,
-    out: Linear,
+    query: Affine,
+    key_value: Affine,
+    out: Affine,
     heads: usize,
 }
 
 impl CrossAttention {
     fn new(vb: &VarBuilder<'_>, heads: usize) -> Result<Self> {
-        let parts = vb.pp("encoder_attn");
+        let vb_attention = vb.pp("encoder_attn");
+        let part = |name: &str| parts(&vb_attention.pp(name));
+        let (weight, bias) = query(&vb_attention, heads)?;
         Ok(Self {
             norm: norm(&vb.pp("encoder_attn_layer_norm"))?,
-            query: query(&parts, heads)?,
-            key_value: stacked(&[linear(&parts.pp("k_proj"))?, linear(&parts.pp("v_proj"))?])?,
-            out: linear(&parts.pp("out_proj"))?,
+            query: Affine::new(&weight, bias)?,
+            key_value: stacked(&[part("k_proj")?, part("v_proj")?])?,
+            out: Affine::load(&vb_attention.pp("out_proj"))?,
             heads,
         })
     }
@@ -289,22 +293,22 @@ impl CrossAttention {
 #[derive(Debug, Clone)]
 struct Mlp {
     norm: LayerNorm,
-    expand: Linear,
-    contract: Linear,
+    expand: Affine,
+    contract: Affine,
 }
 
 impl Mlp {
     fn new(vb: &VarBuilder<'_>) -> Result<Self> {
         Ok(Self {
             norm: norm(&vb.pp("final_layer_norm"))?,
-            expand: linear(&vb.pp("fc1"))?,
-            contract: linear(&vb.pp("fc2"))?,
+            expand: Affine::load(&vb.pp("fc1"))?,
+            contract: Affine::load(&vb.pp("fc2"))?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = gelu(&self.expand.forward(&self.norm.forward(x)?)?)?;
-        x + self.contract.forward(&y)?
+        let y = self.expand.activated(&self.norm.forward(x)?, Activation::Gelu)?;
+        self.contract.added(&y, x)
     }
 }
 
@@ -326,34 +330,37 @@ fn count(vb: &VarBuilder<'_>) -> usize {
 }
 
 fn conv(vb: &VarBuilder<'_>, stride: usize) -> Result<Conv1d> {
-    let weight = vb.get_unchecked("weight")?.contiguous()?;
-    let config = Conv1dConfig { padding: weight.dim(D::Minus1)? / 2, stride, ..Default::default() };
-    Ok(Conv1d::new(weight, Some(vb.get_unchecked("bias")?), config))
+    let weight = vb.get_unchecked("weight")?;
+    let side = weight.dim(D::Minus1)? / 2;
+    let config = Conv1dConfig { padding: (side, side), stride, ..Conv1dConfig::default() };
+    Conv1d::new(&weight, Some(vb.get_unchecked("bias")?), config)
 }
 
 fn norm(vb: &VarBuilder<'_>) -> Result<LayerNorm> {
     LayerNorm::load(vb, 1e-5)
 }
 
-fn linear(vb: &VarBuilder<'_>) -> Result<Linear> {
+/// The weight and, where there is one, the bias of a linear map.
+type Parts = (Tensor, Option<Tensor>);
+
+fn parts(vb: &VarBuilder<'_>) -> Result<Parts> {
     let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
-    Ok(Linear::new(vb.get_unchecked("weight")?, bias))
+    Ok((vb.get_unchecked("weight")?, bias))
 }
 
-fn query(vb: &VarBuilder<'_>, heads: usize) -> Result<Linear> {
-    let query = linear(&vb.pp("q_proj"))?;
-    let scale = ((query.weight().dim(0)? / heads) as f64).powf(-0.5);
-    let bias = query.bias().map(|bias| bias * scale).transpose()?;
-    Ok(Linear::new((query.weight() * scale)?, bias))
+fn query(vb: &VarBuilder<'_>, heads: usize) -> Result<Parts> {
+    let (weight, bias) = parts(&vb.pp("q_proj"))?;
+    let scale = ((weight.dim(0)? / heads) as f64).powf(-0.5);
+    Ok(((weight * scale)?, bias.map(|bias| bias * scale).transpose()?))
 }
 
 /// Several projections of the same input as one; keys have no bias.
-fn stacked(parts: &[Linear]) -> Result<Linear> {
-    let weights: Vec<&Tensor> = parts.iter().map(Linear::weight).collect();
-    let bias = |part: &Linear| match part.bias() {
+fn stacked(parts: &[Parts]) -> Result<Affine> {
+    let weights: Vec<&Tensor> = parts.iter().map(|(weight, _)| weight).collect();
+    let bias = |(weight, bias): &Parts| match bias {
         Some(bias) => Ok(bias.clone()),
-        None => Tensor::zeros(part.weight().dim(0)?, part.weight().dtype(), part.weight().device()),
+        None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device()),
     };
     let biases = parts.iter().map(bias).collect::<Result<Vec<_>>>()?;
-    Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&biases, 0)?)))
+    Affine::new(&Tensor::cat(&weights, 0)?, Some(Tensor::cat(&biases, 0)?))
 }

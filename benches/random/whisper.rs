@@ -1,17 +1,11 @@
-//! Whisper at the dimensions of large-v3-turbo with random weights, on 30 s of sound.
-//!
-//! `cargo bench --bench whisper`; it needs 4 GB of memory. `benches/whisper.py` times the same with transformers.
+//! Whisper at the dimensions of large-v3-turbo with random weights.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use divan::{Bencher, black_box};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::Path;
-use stepaudio::models::whisper::{Files, Options, Whisper};
+use stepaudio::models::whisper::{Files, Whisper};
 
 const WIDTH: usize = 1280;
 const INNER: usize = 5120;
@@ -21,38 +15,8 @@ const VOCABULARY: usize = 51_866;
 /// Tokens before the text: start, language, task, no time stamps.
 const PROMPT: usize = 4;
 
-fn main() {
-    divan::main();
-}
-
-/// From samples to the given number of tokens, greedy; one token is little more than the encoder.
-#[divan::bench(args = [1, 50], sample_count = 3, sample_size = 1)]
-fn tokens(bencher: Bencher<'_, '_>, count: usize) {
-    let whisper = model(count);
-    let samples: Vec<f32> =
-        Tensor::randn(0f32, 0.2, 16_000 * 30, &Device::Cpu).and_then(|t| t.to_vec1()).expect("samples");
-    let options = Options {
-        language: Some("en".into()),
-        stamps: false,
-        temperatures: vec![0.0],
-        most_repetition: None,
-        least_logprob: None,
-        most_silence: None,
-        ..Options::default()
-    };
-    bencher.bench_local(|| {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let found = whisper
-            .transcribe(&samples, &options, &mut rng, &mut |_| ControlFlow::Continue(()))
-            .expect("text");
-        let written: usize = found.segments.iter().map(|segment| segment.tokens.len()).sum();
-        assert_eq!(written, count);
-        black_box(found)
-    });
-}
-
 /// A model that writes `count` tokens, because none of them may end the text.
-fn model(count: usize) -> Whisper {
+pub(crate) fn model(count: usize) -> Whisper {
     let miniature = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint/whisper-miniature");
     let read = |name: &str| std::fs::read(miniature.join(name)).expect("the miniature");
     let mut generation: Value = serde_json::from_slice(&read("generation_config.json")).expect("settings");

@@ -1,0 +1,49 @@
+//! The values of tensors in the CPU's memory, for loops that run over slices.
+
+use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+use std::ops::{Deref, Range};
+
+/// Whether a loop over slices can work on `x`.
+pub(crate) fn is_here(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// The values of a contiguous f32 tensor in the CPU's memory.
+pub(crate) fn values(x: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
+    let (storage, layout) = x.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(_)), Some((start, end))) => Ok(Values { storage, range: start..end }),
+        _ => bail!("contiguous f32 values on the CPU expected, not {:?} of {:?}", layout, x.dtype()),
+    }
+}
+
+/// All values behind an f32 tensor in the CPU's memory, whatever part of them it shows.
+pub(crate) fn all_values(x: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
+    let (storage, _) = x.storage_and_layout();
+    let end = match &*storage {
+        Storage::Cpu(CpuStorage::F32(values)) => values.len(),
+        _ => bail!("f32 values on the CPU expected, not {:?}", x.dtype()),
+    };
+    Ok(Values { storage, range: 0..end })
+}
+
+struct Values<S> {
+    storage: S,
+    range: Range<usize>,
+}
+
+impl<S: Deref<Target = Storage>> Deref for Values<S> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.clone()],
+            _ => &[],
+        }
+    }
+}
+
+/// A tensor of `values`.
+pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)
+}
