@@ -38,8 +38,8 @@ impl SemanticTokenizer {
     /// Reads the network from the named tensors of the ONNX graph; all sizes come from them.
     #[expect(clippy::needless_pass_by_value, reason = "the encoders take what a weight reader returns")]
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
-        let conv1 = conv(&vb.pp("encoders.conv1"))?;
-        let conv2 = conv(&vb.pp("encoders.conv2"))?;
+        let conv1 = conv(&vb, "conv1")?;
+        let conv2 = conv(&vb, "conv2")?;
         let positions = vb.get_unchecked("encoders.positional_embedding")?;
         let heads = heads(&vb, positions.dim(1)?)?;
         let exists = |n: &usize| vb.contains_tensor(&format!("encoders.blocks.{n}.attn_ln.weight"));
@@ -65,17 +65,20 @@ impl SemanticTokenizer {
         Ok(codes)
     }
 
-    /// The codes of a log-mel spectrogram `[bands, frames]`, one per four frames; `trace` sees the inner tensors by name.
+    /// The codes of a log-mel spectrogram `[bands, frames]`, one per four frames in the published model; `trace` sees the inner tensors by name.
     pub fn codes(
         &self,
         mel: &Tensor,
         trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
     ) -> Result<Vec<u32>> {
         let frames = mel.dim(1)?;
-        let (rows, most) = (frames.div_ceil(2).div_ceil(2), self.positions.dim(0)?);
+        let strides = [&self.conv1, &self.conv2].map(|conv| conv.config().stride);
+        let rows = strides.iter().fold(frames, |rows, stride| rows.div_ceil(*stride));
+        let most = self.positions.dim(0)?;
         if rows > most {
             let message = format!("{frames} frames are too long for the semantic tokenizer");
-            return Err(Error::input(message).cause(format!("it has {most} positions of four frames")));
+            let each = strides.iter().product::<usize>();
+            return Err(Error::input(message).cause(format!("it has {most} positions of {each} frames")));
         }
         if rows == 0 {
             return Ok(Vec::new());
@@ -181,11 +184,22 @@ fn affine(vb: &VarBuilder<'_>, node: &str) -> Result<Affine> {
     Ok(Affine::new(&weight.t()?, bias)?)
 }
 
-fn conv(vb: &VarBuilder<'_>) -> Result<Conv1d> {
-    let weight = vb.get_unchecked("weight")?;
+/// Every second frame, unless the graph tells another stride: one of its sisters works at twice the rate.
+fn conv(vb: &VarBuilder<'_>, name: &str) -> Result<Conv1d> {
+    let (tensors, node) = (vb.pp("encoders").pp(name), format!("/{name}/Conv.strides"));
+    let (weight, bias) = (tensors.get_unchecked("weight")?, tensors.get_unchecked("bias")?);
+    let told = vb.contains_tensor(&node).then(|| vb.get_unchecked_dtype(&node, DType::I64)).transpose()?;
+    let stride = match told.map(|told| told.to_vec1::<i64>()).transpose()?.as_deref() {
+        None => 2,
+        Some(&[stride @ 1..=16]) => stride as usize,
+        Some(other) => {
+            let error = Error::model("cannot use the strides of the semantic tokenizer");
+            return Err(error.cause(format!("`{node}` is {other:?}")));
+        }
+    };
     let side = weight.dim(2)? / 2;
-    let config = Conv1dConfig { padding: (side, side), stride: 2, ..Conv1dConfig::default() };
-    Ok(Conv1d::new(&weight, Some(vb.get_unchecked("bias")?), config)?)
+    let config = Conv1dConfig { padding: (side, side), stride, ..Conv1dConfig::default() };
+    Ok(Conv1d::new(&weight, Some(bias), config)?)
 }
 
 fn heads(vb: &VarBuilder<'_>, width: usize) -> Result<usize> {

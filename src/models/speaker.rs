@@ -35,7 +35,7 @@ impl SpeakerEncoder {
         let norm = vb.pp("/xvector/dense/nonlinear/batchnorm/BatchNormalization");
         Ok(Self {
             head: Head::new(&vb)?,
-            tdnn: conv1d(&tdnn, steps(&tdnn, "strides")?.unwrap_or(2), 1)?,
+            tdnn: conv1d(&tdnn, 2, 1)?,
             stages: (1..=count).map(|n| Stage::new(&vb, n)).collect::<Result<_>>()?,
             dense: matrix(&vb.pp("/xvector/dense/linear/Conv"))?,
             norm: BatchNorm::new(&norm)?,
@@ -168,9 +168,21 @@ struct Picture {
 }
 
 impl Picture {
+    /// `stride` is that of the frequencies where the graph does not tell it.
     fn new(vb: &VarBuilder<'_>, stride: usize) -> Result<Self> {
         let weight = vb.get_unchecked("weight")?.permute((3, 2, 1, 0))?.contiguous()?; // [kt, kf, in, out]
-        let height = weight.dim(1)?;
+        let (height, width) = (weight.dim(1)?, weight.dim(0)?);
+        let stride = match told(vb, "strides")?.as_deref() {
+            None => stride,
+            Some(&[stride, 1]) if stride > 0 => stride,
+            Some(_) => return Err(unusable(vb, "strides")),
+        };
+        let sides = [height / 2, width / 2, height / 2, width / 2];
+        for (name, usable) in [("dilations", &[1, 1][..]), ("pads", &sides), ("group", &[1])] {
+            if told(vb, name)?.is_some_and(|found| found != usable) {
+                return Err(unusable(vb, name));
+            }
+        }
         let taps =
             (0..weight.dim(0)?).map(|j| weight.get(j)?.flatten(0, 1)).collect::<candle_core::Result<_>>()?;
         Ok(Self { taps, bias: vb.get_unchecked("bias")?, height, stride })
@@ -262,11 +274,10 @@ impl DenseLayer {
             Ok((matrix(&node)?, column(&node)?))
         };
         let local = node("cam_layer/linear_local");
-        let dilation = steps(&local, "dilations")?.unwrap_or(if b == 1 { 1 } else { 2 });
         Ok(Self {
             norm: BatchNorm::new(&vb.pp(format!("xvector.block{b}.tdnnd{n}.nonlinear1.batchnorm")))?,
             bottleneck: pair("linear1")?,
-            local: conv1d(&local, 1, dilation)?,
+            local: conv1d(&local, 1, if b == 1 { 1 } else { 2 })?,
             squeeze: pair("cam_layer/linear1")?,
             excite: pair("cam_layer/linear2")?,
         })
@@ -339,26 +350,42 @@ pub(crate) fn over_time(segments: &Tensor, frames: usize) -> candle_core::Result
         .narrow(1, 0, frames)
 }
 
+/// A convolution over time; `stride` and `dilation` hold where the graph does not tell them.
 fn conv1d(vb: &VarBuilder<'_>, stride: usize, dilation: usize) -> Result<Conv1d> {
     let weight = vb.get_unchecked("weight")?.contiguous()?;
     let bias = vb.contains_tensor("bias").then(|| vb.get_unchecked("bias")).transpose()?;
-    let padding = weight.dim(2)? / 2 * dilation;
-    let config = Conv1dConfig { padding, stride, dilation, ..Default::default() };
+    let one = |name: &str, otherwise: usize| match told(vb, name)?.as_deref() {
+        None => Ok(otherwise),
+        Some(&[value]) if value > 0 => Ok(value),
+        Some(_) => Err(unusable(vb, name)),
+    };
+    let (stride, dilation, groups) = (one("strides", stride)?, one("dilations", dilation)?, one("group", 1)?);
+    let padding = match told(vb, "pads")?.as_deref() {
+        None => weight.dim(2)? / 2 * dilation,
+        Some(&[before, after]) if before == after => before,
+        Some(_) => return Err(unusable(vb, "pads")),
+    };
+    let config = Conv1dConfig { padding, stride, dilation, groups, ..Default::default() };
     Ok(Conv1d::new(weight, bias, config))
 }
 
-/// The `strides` or `dilations` of a convolution over time, where the graph tells them.
-fn steps(vb: &VarBuilder<'_>, name: &str) -> Result<Option<usize>> {
+/// An attribute of a convolution, where the graph tells it.
+fn told(vb: &VarBuilder<'_>, name: &str) -> Result<Option<Vec<usize>>> {
+    /// Beyond it no such network was ever made, and sizes could overflow.
+    const LARGEST: i64 = 4096;
     if !vb.contains_tensor(name) {
         return Ok(None);
     }
-    let told = vb.get_unchecked_dtype(name, DType::I64)?.to_vec1::<i64>()?;
-    match told[..] {
-        [step @ 1..=64] => Ok(Some(step as usize)),
-        _ => Err(Error::model(format!(
-            "cannot use the {name} {told:?} of a convolution of the speaker encoder"
-        ))),
-    }
+    let values = vb.get_unchecked_dtype(name, DType::I64)?.to_vec1::<i64>()?;
+    let size = |value: i64| if (0..=LARGEST).contains(&value) { Some(value as usize) } else { None };
+    let sizes = values.into_iter().map(size).collect::<Option<Vec<_>>>();
+    sizes.map(Some).ok_or_else(|| unusable(vb, name))
+}
+
+fn unusable(vb: &VarBuilder<'_>, attribute: &str) -> Error {
+    let found = vb.get_unchecked_dtype(attribute, DType::I64).and_then(|found| found.to_vec1::<i64>());
+    Error::model(format!("cannot use the {attribute} of a convolution of the speaker encoder"))
+        .cause(format!("`{}.{attribute}` is {:?}", vb.prefix(), found.unwrap_or_default()))
 }
 
 /// The weight of a convolution with kernel size one, `[out, in]`.
@@ -392,6 +419,47 @@ mod tests {
         let spread = over_time(&segments, 103).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(spread[0][..100], [1.0; 100]);
         assert_eq!(spread[0][100..], [2.0; 3]);
+    }
+
+    fn named(entries: &[(&str, Tensor)]) -> VarBuilder<'static> {
+        let entries = entries.iter().map(|(name, tensor)| ((*name).to_string(), tensor.clone())).collect();
+        VarBuilder::from_tensors(entries, DType::F32, &Device::Cpu)
+    }
+
+    #[test]
+    fn a_convolution_is_shaped_by_what_the_graph_tells() {
+        let weight = Tensor::rand(-1f32, 1.0, (6, 2, 5), &Device::Cpu).unwrap();
+        let ints = |values: &[i64]| Tensor::new(values, &Device::Cpu).unwrap();
+        let told = [("weight", weight.clone()), ("strides", ints(&[3])), ("dilations", ints(&[2]))];
+        let told = [&told[..], &[("pads", ints(&[1, 1])), ("group", ints(&[3]))]].concat();
+        let x = Tensor::rand(-1f32, 1.0, (1, 6, 40), &Device::Cpu).unwrap();
+        let ours = conv1d(&named(&told), 1, 1).unwrap().forward(&x).unwrap();
+        let plain = x.conv1d(&weight, 1, 3, 2, 3).unwrap();
+        assert_eq!(ours.to_vec3::<f32>().unwrap(), plain.to_vec3::<f32>().unwrap());
+        let untold = conv1d(&named(&[("weight", weight.narrow(1, 0, 2).unwrap())]), 2, 3).unwrap();
+        let &Conv1dConfig { padding, stride, dilation, groups, .. } = untold.config();
+        assert_eq!((padding, stride, dilation, groups), (6, 2, 3, 1));
+        for (name, values) in
+            [("pads", &[1, 2][..]), ("strides", &[0]), ("group", &[-1]), ("dilations", &[1, 1])]
+        {
+            let vb = named(&[("weight", weight.clone()), (name, ints(values))]);
+            assert!(conv1d(&vb, 1, 1).unwrap_err().to_string().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_picture_convolution_takes_its_stride_from_the_graph() {
+        let plain = [("weight", Tensor::ones((2, 1, 3, 3), DType::F32, &Device::Cpu).unwrap())];
+        let plain = [&plain[..], &[("bias", Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap())]].concat();
+        let with = |name: &'static str, values: &[i64]| {
+            let told = [&plain[..], &[(name, Tensor::new(values, &Device::Cpu).unwrap())]].concat();
+            Picture::new(&named(&told), 1)
+        };
+        assert_eq!(with("strides", &[2, 1]).unwrap().stride, 2);
+        assert_eq!(with("pads", &[1, 1, 1, 1]).unwrap().stride, 1);
+        for (name, values) in [("strides", &[1, 2][..]), ("pads", &[0, 0, 0, 0]), ("group", &[2])] {
+            assert!(with(name, values).is_err(), "{name}");
+        }
     }
 
     #[test]

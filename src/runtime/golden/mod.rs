@@ -21,6 +21,7 @@ mod vocoder;
 mod weights;
 mod whisper;
 
+use recorded::Tolerance;
 pub use recorded::{Acoustics, Expected, Language, Recorded, Rule};
 pub use report::{Report, Row, Status};
 

@@ -293,11 +293,45 @@ impl AcousticFile<'_> {
 pub struct Language {
     /// The folder.
     pub dir: PathBuf,
+    /// `measured.json`, or nothing when it is not there.
+    measured: Value,
+}
+
+/// How many times its own distance from float64 the reference in float32 may be away.
+const MEASURED: f64 = 4.0;
+
+/// How far a float32 value may be off: the stated figure, or more where the values are larger or the reference itself strays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tolerance {
+    /// Of the peak magnitude.
+    pub(super) relative: f64,
+    /// Always accepted.
+    pub(super) stated: f64,
+}
+
+impl Tolerance {
+    /// Allows for what the reference measured of itself.
+    #[must_use]
+    pub(super) fn and(self, measured: f64) -> Self {
+        Self { stated: self.stated.max(MEASURED * measured), ..self }
+    }
+
+    fn rule(self, peak: f64) -> Rule {
+        Rule::Atol((self.relative * peak).max(self.stated))
+    }
 }
 
 impl Language {
     pub(super) fn find(golden: &Path) -> Option<Self> {
-        folder_with(golden, "language", "prompts.json").map(|dir| Self { dir })
+        let dir = folder_with(golden, "language", "prompts.json")?;
+        let measured = read_json(&dir.join("measured.json")).unwrap_or_default();
+        Some(Self { dir, measured })
+    }
+
+    /// The largest difference between the reference in a narrow type and in float64 that `measured.json` gives at `path`, else zero.
+    pub(super) fn measured(&self, path: &[&str]) -> f64 {
+        let entry = path.iter().fold(&self.measured, |value, key| &value[key]);
+        entry["max_abs"].as_f64().filter(|error| error.is_finite()).unwrap_or(0.0)
     }
 
     /// The tensors of `FILE.safetensors`, or `None` when the folder does not hold it.
@@ -331,21 +365,23 @@ impl LanguageFile {
         self.described["tensors"].as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// Whether `name` is recorded, whole or sampled.
+    pub fn has(&self, name: &str) -> bool {
+        !self.described["tensors"][name].is_null()
+    }
+
     /// A wholly stored tensor, such as an input.
     pub fn whole(&self, name: &str) -> Result<&Recorded> {
         self.tensors.get(name).ok_or_else(|| missing(&self.name, name))
     }
 
-    /// A recorded output under an absolute tolerance that is `relative` times its peak magnitude, at least `least`.
-    ///
-    /// The folder states its tolerances for one checkpoint; relative to the peak they hold for any other.
-    pub fn expected(&self, name: &str, relative: f64, least: f64) -> Result<Expected> {
+    /// A recorded output under an absolute tolerance.
+    pub(super) fn expected(&self, name: &str, tolerance: Tolerance) -> Result<Expected> {
         let entry = &self.described["tensors"][name];
         if entry["kind"].as_str() != Some("sample") {
-            let whole = self.whole(name)?.clone();
-            let expected = Expected::whole(whole, Rule::Exact);
-            let atol = (relative * expected.peak()).max(least);
-            return Ok(expected.with_rule(Rule::Atol(atol)));
+            let expected = Expected::whole(self.whole(name)?.clone(), Rule::Exact);
+            let rule = tolerance.rule(expected.peak());
+            return Ok(expected.with_rule(rule));
         }
         let sample = self.whole(&format!("{name}.sample"))?;
         let figure =
@@ -355,14 +391,8 @@ impl LanguageFile {
         let shape: Vec<usize> = shape.iter().filter_map(|d| d.as_u64().map(|d| d as usize)).collect();
         let stats = Stats { mean: figure("mean")?, min: figure("min")?, max: figure("max")? };
         let pick = Pick::Stride(figure("stride")?.max(1.0) as usize);
-        let atol = (relative * stats.min.abs().max(stats.max.abs())).max(least);
-        Ok(Expected {
-            shape,
-            values: sample.values.clone(),
-            rule: Rule::Atol(atol),
-            pick,
-            stats: Some(stats),
-        })
+        let rule = tolerance.rule(stats.min.abs().max(stats.max.abs()));
+        Ok(Expected { shape, values: sample.values.clone(), rule, pick, stats: Some(stats) })
     }
 }
 

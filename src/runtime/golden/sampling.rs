@@ -1,14 +1,14 @@
 //! Golden cases of sampling: which ids may come next, and how likely each is.
 
 use super::recorded::LanguageFile;
-use super::{Context, Report};
+use super::{Context, Report, Tolerance};
 use crate::error::{Error, Result};
 use crate::models::llm::sampler::{Head, Sampler, Settings, repeated};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
 /// The largest difference of a probability.
-const PROBABILITY: f64 = 1e-6;
+const PROBABILITY: Tolerance = Tolerance { relative: 0.0, stated: 1e-6 };
 
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
@@ -55,7 +55,7 @@ fn check(
     let kept = sampler.distribution(&logits, &history, 0)?;
     let (ids, probabilities): (Vec<i64>, Vec<f32>) = kept.iter().map(|&(id, p)| (i64::from(id), p)).unzip();
     report.equal("sampling.kept", name, &file.whole(tensor("kept")?)?.integers(), &ids);
-    let expected = file.expected(tensor("probability")?, 0.0, PROBABILITY)?;
+    let expected = file.expected(tensor("probability")?, PROBABILITY)?;
     let probabilities = Tensor::new(probabilities, &Device::Cpu)?;
     report.check("sampling.probability", name, &expected, &probabilities);
     Ok(())

@@ -1,17 +1,17 @@
 //! Golden cases of the speaker encoder: inner tensors and embeddings.
 
 use super::recorded::LanguageFile;
-use super::{Context, Report};
+use super::{Context, Report, Tolerance};
 use crate::error::{Error, Result};
 use crate::models::speaker::{SpeakerEncoder, over_time};
 use crate::runtime::weights::Checkpoint;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
-/// Float32 stays within 6e-5 where embeddings reach 35; inside, sums are longer.
-const RELATIVE: f64 = 2e-6;
-const INNER: f64 = 4e-6;
-const LEAST: f64 = 5e-6;
+/// Stated for embeddings up to 35.
+const EMBEDDING: Tolerance = Tolerance { relative: 2e-6, stated: 6e-5 };
+/// Inside, sums are longer.
+const INNER: Tolerance = Tolerance { relative: 4e-6, ..EMBEDDING };
 
 /// Adds the rows of this stage.
 pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()> {
@@ -22,13 +22,21 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let encoder = Checkpoint::open(context.models)?.speaker(&Device::Cpu)?;
     let names = file.names();
     for case in names.iter().filter_map(|name| name.strip_prefix("fbank32.")) {
-        embed(&encoder, &file, case, report)?;
+        let language = context.language.as_ref();
+        let measured = language.map_or(0.0, |data| data.measured(&["campplus", case]));
+        embed(&encoder, &file, case, measured, report)?;
     }
     Ok(())
 }
 
 /// The embedding and every recorded inner tensor of one filter bank.
-fn embed(encoder: &SpeakerEncoder, file: &LanguageFile, case: &str, report: &mut Report<'_>) -> Result<()> {
+fn embed(
+    encoder: &SpeakerEncoder,
+    file: &LanguageFile,
+    case: &str,
+    measured: f64,
+    report: &mut Report<'_>,
+) -> Result<()> {
     let features = (file.whole(&format!("fbank32.{case}"))?.tensor()? / 32.0)?;
     let mut seen = BTreeMap::new();
     let embedding = encoder.forward(&features, &mut |name, tensor: &Tensor| {
@@ -44,8 +52,8 @@ fn embed(encoder: &SpeakerEncoder, file: &LanguageFile, case: &str, report: &mut
             report.fail("speaker", &name, &Error::input("the network has no such tensor"));
             continue;
         };
-        let relative = if inner == "embedding" { RELATIVE } else { INNER };
-        let expected = file.expected(&name, relative, LEAST)?;
+        let tolerance = if inner == "embedding" { EMBEDDING } else { INNER };
+        let expected = file.expected(&name, tolerance.and(measured))?;
         // The network keeps one column per segment where the record repeats it over its frames.
         let spread = matches!(inner.rsplit('.').next(), Some("segments" | "context" | "gate"));
         match expected.shape.last() {

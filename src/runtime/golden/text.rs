@@ -226,22 +226,35 @@ fn voice_names(language: &Language, report: &mut Report<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Voice names of recordings; the constructed waves of the other cases are not part of the data.
+/// Voice names of recordings and of constructed waves.
 fn recorded_voice_names(acoustics: &Acoustics, tokens: &Value, report: &mut Report<'_>) -> Result<()> {
     for (at, case) in all(&tokens["clone_voice_ids"]).enumerate() {
-        let Some(clip) = case["clip"].as_str() else {
-            report.skip("text.voice", &format!("tokens.json: {at}"), "the wave is not recorded");
-            continue;
+        let (row, samples) = match (case["clip"].as_str(), case["kind"].as_str()) {
+            (Some(clip), _) => {
+                let Some(path) = acoustics.recording(clip) else {
+                    report.skip("text.voice", clip, "the recording is not here");
+                    continue;
+                };
+                (clip.to_string(), decode::open(&path)?.channels.concat())
+            }
+            (None, Some("ramp")) => {
+                let (channels, frames): (usize, usize) = (field(case, "channels")?, field(case, "frames")?);
+                (format!("ramp of {channels} x {frames}"), ramp(channels * frames))
+            }
+            (None, _) => {
+                report.skip("text.voice", &format!("tokens.json: {at}"), "the wave is not recorded");
+                continue;
+            }
         };
-        let Some(path) = acoustics.recording(clip) else {
-            report.skip("text.voice", clip, "the recording is not here");
-            continue;
-        };
-        let samples = decode::open(&path)?.channels.concat();
         let name = voice_name(&field::<String>(case, "text")?, &samples);
-        report.equal("text.voice", clip, &[field::<String>(case, "id")?], &[name]);
+        report.equal("text.voice", &row, &[field::<String>(case, "id")?], &[name]);
     }
     Ok(())
+}
+
+/// The wave of the cases `ramp`, whose hashes fix its form: rising by 1/256 from -125/256, again every 251 samples.
+fn ramp(samples: usize) -> Vec<f32> {
+    (0..samples).map(|i| ((i % 251) as f32 - 125.0) / 256.0).collect()
 }
 
 /// The mixed codes of a case with both streams.

@@ -16,8 +16,8 @@ use std::path::Path;
 
 /// Opens the weights of the ONNX model in `path`; tensors are read when asked for, as `dtype` on `device`.
 ///
-/// Names: each initializer under its own; `NODE.weight`, `NODE.bias`, `NODE.strides` and `NODE.dilations` of a `Conv`; `NODE.weight` of a `MatMul`
-/// (`[in, out]` as stored) or `Mul`; `NODE.bias` of an `Add`; `NODE.{weight,bias,running_mean,running_var}` of a
+/// Names: each initializer under its own; `NODE.weight`, `NODE.bias` and, where it has these attributes,
+/// `NODE.{strides,dilations,pads,group}` of a `Conv`; `NODE.weight` of a `MatMul` (`[in, out]` as stored) or `Mul`; `NODE.bias` of an `Add`; `NODE.{weight,bias,running_mean,running_var}` of a
 /// `BatchNormalization`; `NODE.value` of a `Constant`. Weights in separate files are refused.
 pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
     Ok(table(path)?.into_builder(dtype, device))
@@ -58,7 +58,7 @@ fn named_values(graph: Graph) -> Result<HashMap<String, Stored>, (String, String
     let mut named = Vec::new();
     for node in &graph.nodes {
         name_constant(node, &mut values, &mut named)?;
-        named.extend(steps(node));
+        named.extend(geometry(node));
         for &(input, role) in roles(node) {
             if let Some(stored) = node.inputs.get(input).and_then(|input| values.get(input)) {
                 named.push((format!("{}.{role}", node.name), stored.clone()));
@@ -82,12 +82,17 @@ fn roles(node: &Node) -> &'static [(usize, &'static str)] {
 
 type Named = (String, Stored);
 
-/// How far apart a convolution's outputs and taps are.
-fn steps(node: &Node) -> impl Iterator<Item = Named> {
-    let wanted = |name: &str| node.operator == "Conv" && matches!(name, "strides" | "dilations");
-    node.attributes.iter().filter(move |attribute| wanted(&attribute.name)).filter_map(|attribute| {
-        let bytes = little_endian(attribute.ints.iter().map(|step| step.to_le_bytes()));
-        let stored = Stored::dense(Element::I64, vec![attribute.ints.len()], bytes).ok()?;
+/// How a convolution walks over its input.
+fn geometry(node: &Node) -> impl Iterator<Item = Named> {
+    let attributes = node.attributes.iter().filter(|_| node.operator == "Conv");
+    attributes.filter_map(|attribute| {
+        let values = match attribute.name.as_str() {
+            "strides" | "dilations" | "pads" => attribute.ints.as_slice(),
+            "group" => std::slice::from_ref(&attribute.int),
+            _ => return None,
+        };
+        let bytes = little_endian(values.iter().map(|value| value.to_le_bytes()));
+        let stored = Stored::dense(Element::I64, vec![values.len()], bytes).ok()?;
         Some((format!("{}.{}", node.name, attribute.name), stored))
     })
 }
@@ -237,16 +242,18 @@ mod tests {
         let value = Attribute { name: "value".into(), tensor: Some(value), ..Default::default() };
         let constant = Node { attributes: vec![value], ..node("Constant", "c", &[], &["c_out"]) };
         let dilations = Attribute { name: "dilations".into(), ints: vec![2], ..Default::default() };
+        let group = Attribute { name: "group".into(), int: 4, ..Default::default() };
         let conv = node("Conv", "conv", &["x", "same_out", "c_out"], &["y"]);
         let nodes = vec![
             constant,
             node("Identity", "same", &["h"], &["same_out"]),
-            Node { attributes: vec![dilations], ..conv },
+            Node { attributes: vec![dilations, group], ..conv },
         ];
         let table = try_read(vec![ints, halves, singles], nodes).unwrap();
         assert_eq!(floats(&table, "i"), [-3.0, 4.0]);
         assert_eq!(floats(&table, "conv.weight"), [1.0, -2.0]);
         assert_eq!(floats(&table, "conv.dilations"), [2.0]);
+        assert_eq!(floats(&table, "conv.group"), [4.0]);
         assert_eq!(floats(&table, "s"), [2.5]);
         assert_eq!((floats(&table, "c.value"), floats(&table, "conv.bias")), (vec![7.0], vec![7.0]));
     }

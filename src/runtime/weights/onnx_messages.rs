@@ -36,6 +36,8 @@ pub(super) struct Node {
 pub(super) struct Attribute {
     #[prost(string, tag = "1")]
     pub(super) name: String,
+    #[prost(int64, tag = "3")]
+    pub(super) int: i64,
     #[prost(message, optional, tag = "5")]
     pub(super) tensor: Option<TensorMessage>,
     #[prost(int64, repeated, tag = "8")]
