@@ -25,7 +25,8 @@ const FEW: usize = 100;
 const MANY: usize = 100_000;
 
 fn main() {
-    random::main();
+    divan::main();
+    random::forget();
     for (folder, _) in FOLDERS.get().into_iter().flatten() {
         // What stays behind lies in the temporary folder.
         let _ = std::fs::remove_dir_all(folder.path());

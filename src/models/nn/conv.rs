@@ -97,6 +97,11 @@ impl Before for Activation {
 }
 
 impl Conv1d {
+    /// How the kernel walks.
+    pub fn config(&self) -> &Conv1dConfig {
+        &self.config
+    }
+
     /// Takes a `PyTorch` kernel `[c_out, c_in, taps]` and an optional bias `[c_out]`.
     pub fn new(weight: &Tensor, bias: Option<Tensor>, config: Conv1dConfig) -> Result<Self> {
         let (c_out, c_in, taps) = weight.dims3()?;

@@ -144,8 +144,16 @@ fn total(parts: &[PartReport], step: usize, seed: u64) -> SpeechReport {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::runtime::cache::{Cache, Settings};
+    use crate::task::CacheUse;
     use std::collections::BTreeSet;
     use std::ops::ControlFlow;
+
+    const UNUSED: CacheUse = CacheUse { read: false, write: false, results: false };
+
+    fn no_cache() -> Cache {
+        Cache::new(&Settings { folder: "nowhere".into(), limit: 0 })
+    }
 
     #[test]
     fn a_part_that_fails_leaves_a_longer_pause_and_the_rest() {
@@ -156,7 +164,8 @@ mod tests {
             }
             ControlFlow::Continue(())
         };
-        let mut run = Run::new(&mut watch);
+        let cache = no_cache();
+        let mut run = Run::new(&mut watch, &cache, UNUSED);
         let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
         for (i, speaks) in [true, false, true].into_iter().enumerate() {
             if i > 0 {
@@ -179,7 +188,8 @@ mod tests {
     #[test]
     fn an_error_names_its_part_and_an_interruption_stays_one() {
         let mut watch = |_| ControlFlow::Continue(());
-        let mut run = Run::new(&mut watch);
+        let cache = no_cache();
+        let mut run = Run::new(&mut watch, &cache, UNUSED);
         let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
         joined.begin("x", None, 2, &mut run).unwrap();
         let failed = joined.make(&mut run, |_| Err(Error::input("too long"))).unwrap_err();
