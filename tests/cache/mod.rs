@@ -129,7 +129,7 @@ fn kill_often(place: &Place, rounds: u32, check: &mut dyn FnMut(&Cache, &BTreeSe
         let more = rng.random_range(1..4);
         while place.kept().len() < before + more {
             assert!(Instant::now() < deadline, "the writer keeps nothing in round {round}");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_micros(300));
         }
         // A moment anywhere within the next writes.
         let moment = Instant::now() + Duration::from_micros(rng.random_range(0..8000));

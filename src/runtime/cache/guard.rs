@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+use std::thread;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -22,13 +23,17 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Silences the reports of panics in guarded code; all others are reported as before.
+/// The beginning of the names of sled's threads.
+const SLED: &str = "sled-";
+
+/// Silences the reports of panics in guarded code and in sled's own threads; all others are reported as before.
 fn hush() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
+            let of_sled = || thread::current().name().is_some_and(|name| name.starts_with(SLED));
+            if !GUARDED.get() && !of_sled() {
                 report(info);
             }
         }));
