@@ -253,12 +253,17 @@ fn no_answer_is_lost_or_mixed_up() {
                 })
             })
             .collect();
-        let (daemon, done) = (&daemon, &done);
+        let (daemon, done, next) = (&daemon, &done, &next);
         scope.spawn(move || {
             let mut pause = 7u64;
             while !done.load(Ordering::Relaxed) {
+                // Every few requests, at any moment of one.
                 pause = pause * 31 % 1009;
-                thread::sleep(Duration::from_millis(300 + pause));
+                let goal = next.load(Ordering::Relaxed) + 3 + pause as usize % 10;
+                while next.load(Ordering::Relaxed) < goal && !done.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                thread::sleep(Duration::from_millis(pause % 60));
                 if let Some(worker) = daemon.worker() {
                     send(worker, Signal::SIGKILL);
                 }
