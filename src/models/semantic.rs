@@ -243,6 +243,27 @@ mod tests {
     }
 
     #[test]
+    fn the_graph_may_tell_another_stride() {
+        let weight = Tensor::rand(-1f32, 1.0, (5, 3, 3), &Device::Cpu).unwrap();
+        let bias = Tensor::zeros(5, DType::F32, &Device::Cpu).unwrap();
+        let with = |strides: &[i64]| {
+            let mut named = std::collections::HashMap::new();
+            named.insert("encoders.conv1.weight".to_string(), weight.clone());
+            named.insert("encoders.conv1.bias".to_string(), bias.clone());
+            if !strides.is_empty() {
+                let strides = Tensor::new(strides, &Device::Cpu).unwrap();
+                named.insert("/conv1/Conv.strides".to_string(), strides);
+            }
+            let vb = VarBuilder::from_tensors(named, DType::F32, &Device::Cpu);
+            conv(&vb, "conv1").map(|conv| conv.config().stride)
+        };
+        assert_eq!([with(&[]).unwrap(), with(&[2]).unwrap(), with(&[1]).unwrap()], [2, 2, 1]);
+        for unusable in [&[0][..], &[-1], &[1, 1]] {
+            assert!(with(unusable).is_err(), "{unusable:?}");
+        }
+    }
+
+    #[test]
     fn a_row_without_numbers_is_an_error() {
         assert!(nearest(&[0.5, f32::NAN]).is_err());
     }

@@ -449,3 +449,33 @@ fn widen(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_grows_with_the_values_and_with_what_was_measured() {
+        const STATED: Tolerance = Tolerance { relative: 1e-3, stated: 0.5 };
+        let limit = |tolerance: Tolerance, peak| match tolerance.rule(peak) {
+            Rule::Atol(limit) => limit,
+            other => panic!("{other:?}"),
+        };
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(near(limit(STATED, 10.0), 0.5));
+        assert!(near(limit(STATED, 1000.0), 1.0));
+        assert!(near(limit(STATED.and(0.01), 10.0), 0.5));
+        assert!(near(limit(STATED.and(0.25), 10.0), 1.0));
+    }
+
+    #[test]
+    fn what_was_measured_is_optional() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("prompts.json"), "{}").unwrap();
+        assert!(Language::find(dir.path()).unwrap().measured(&["a", "b"]).abs() < 1e-12);
+        fs::write(dir.path().join("measured.json"), r#"{"a": {"b": {"max_abs": 0.5}, "c": 1}}"#).unwrap();
+        let language = Language::find(dir.path()).unwrap();
+        assert!((language.measured(&["a", "b"]) - 0.5).abs() < 1e-12);
+        assert!(language.measured(&["a", "c"]).abs() < 1e-12);
+    }
+}

@@ -145,7 +145,7 @@ impl Golden {
                 &[case["text"].as_str().unwrap_or_default()],
                 &[self.whisper.decode(&found)?.as_str()],
             );
-            let timed = self.timed(&found)?;
+            let timed = timed(&found, |id| self.whisper.stamp(id), |run| self.whisper.decode(run))?;
             report.equal(
                 "whisper.timed",
                 &name,
@@ -264,31 +264,6 @@ impl Golden {
         passage.prompt.iter().chain(&passage.tokens).copied().chain(end).collect()
     }
 
-    /// The text with its stamps written out, as the reference's tokenizer does it: a stamp that goes back opens another
-    /// window, 30 s later, or takes the place of the last one.
-    fn timed(&self, ids: &[u32]) -> Result<String> {
-        const WINDOW: f64 = 30.0;
-        let stamp = |at: usize| ids.get(at).and_then(|&id| self.whisper.stamp(id));
-        let (mut latest, mut former, mut offset) = (0.0, 0.0, 0.0);
-        let (mut pieces, mut start) = (Vec::new(), 0);
-        for (at, seconds) in (0..ids.len()).filter_map(|at| Some((at, stamp(at)?))) {
-            pieces.push(self.whisper.decode(&ids[start..at])?);
-            if seconds < latest {
-                if at >= 2 && !(stamp(at - 1).is_some() && stamp(at - 2).is_some()) {
-                    offset += WINDOW;
-                } else {
-                    latest = former;
-                    offset += former;
-                    pieces.truncate(pieces.len().saturating_sub(2));
-                }
-            }
-            (former, latest, start) = (latest, seconds, at + 1);
-            pieces.push(format!("<|{:.2}|>", seconds + offset));
-        }
-        pieces.push(self.whisper.decode(&ids[start..])?);
-        Ok(pieces.concat())
-    }
-
     fn features(&self, name: &str) -> Result<Tensor> {
         Ok((self.file.whole(name)?.tensor()? / 64.0)?)
     }
@@ -338,6 +313,35 @@ impl Source for Recording {
     }
 }
 
+/// The text of `ids` with its stamps written out, as the reference's tokenizer does it: a stamp that goes back opens
+/// another window, 30 s later, or takes the place of the last one.
+fn timed(
+    ids: &[u32],
+    stamp: impl Fn(u32) -> Option<f64>,
+    decode: impl Fn(&[u32]) -> Result<String>,
+) -> Result<String> {
+    const WINDOW: f64 = 30.0;
+    let stamp_at = |at: usize| ids.get(at).and_then(|&id| stamp(id));
+    let (mut latest, mut former, mut offset) = (0.0, 0.0, 0.0);
+    let (mut pieces, mut start) = (Vec::new(), 0);
+    for (at, seconds) in (0..ids.len()).filter_map(|at| Some((at, stamp_at(at)?))) {
+        pieces.push(decode(&ids[start..at])?);
+        if seconds < latest {
+            if at >= 2 && (stamp_at(at - 1).is_none() || stamp_at(at - 2).is_none()) {
+                offset += WINDOW;
+            } else {
+                latest = former;
+                offset += former;
+                pieces.truncate(pieces.len().saturating_sub(2));
+            }
+        }
+        (former, latest, start) = (latest, seconds, at + 1);
+        pieces.push(format!("<|{:.2}|>", seconds + offset));
+    }
+    pieces.push(decode(&ids[start..])?);
+    Ok(pieces.concat())
+}
+
 /// Greedy, without second attempts.
 fn plain() -> Options {
     Options {
@@ -355,4 +359,21 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn ids(value: &Value) -> Vec<u32> {
     list(value).filter_map(|id| id.as_u64().map(|id| id as u32)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_that_go_back_open_another_window_or_replace_the_last() {
+        // Ids from 100 on are stamps of one second each; the expected texts are those of transformers 4.53.3.
+        let stamp = |id: u32| id.checked_sub(100).map(f64::from);
+        let decode = |run: &[u32]| Ok(run.iter().map(|id| format!("{id} ")).collect());
+        let text = |ids: &[u32]| timed(ids, stamp, decode).unwrap();
+        assert_eq!(text(&[1, 100, 2, 102, 102, 3, 104]), "1 <|0.00|>2 <|2.00|><|2.00|>3 <|4.00|>");
+        assert_eq!(text(&[100, 1, 105, 101, 2, 103]), "<|0.00|>1 <|5.00|><|31.00|>2 <|33.00|>");
+        assert_eq!(text(&[100, 104, 105, 101, 2]), "<|0.00|><|4.00|><|5.00|>2 ");
+        assert_eq!(text(&[]), "");
+    }
 }
