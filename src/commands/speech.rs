@@ -309,7 +309,7 @@ fn warn_of_part(part: &PartReport, total: usize, context: &Context) {
             part.steps.iter().for_each(|step| warn(step, &place, retry, context));
         }
         PartOutcome::Kept => {
-            context.printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
+            context.printer.note(&format!("nothing was changed{place}: it has no words or is too short"));
         }
         PartOutcome::Failed => context.printer.warning(&format!("the model said nothing{place}")),
     }
