@@ -44,10 +44,13 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             break
         }
         'stepaudio;clone' {
+            [CompletionResult]::new('--text-file', '--text-file', [CompletionResultType]::ParameterName, 'Text file to say (UTF-8), or - for stdin')
             [CompletionResult]::new('--voice', '--voice', [CompletionResultType]::ParameterName, 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin')
             [CompletionResult]::new('--voice-text', '--voice-text', [CompletionResultType]::ParameterName, 'What the recording says; transcribed when not given')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made')
+            [CompletionResult]::new('--max-chars', '--max-chars', [CompletionResultType]::ParameterName, 'Longest part of a long text in characters [default: what takes about 20 seconds to say]')
+            [CompletionResult]::new('--pause', '--pause', [CompletionResultType]::ParameterName, 'Silence between two parts after a sentence; after a paragraph it is twice as long, within a sentence shorter')
             [CompletionResult]::new('--asr', '--asr', [CompletionResultType]::ParameterName, 'Who transcribes [default: whisper]')
             [CompletionResult]::new('--asr-model', '--asr-model', [CompletionResultType]::ParameterName, 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]')
             [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Code of the spoken language, such as en or zh; found by the model when not given')
@@ -55,7 +58,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
             [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
             [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
-            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
+            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for each part of a long text or recording]')
             [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
             [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
@@ -89,7 +92,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--temperature', '--temperature', [CompletionResultType]::ParameterName, 'Softmax temperature; 0 takes the likeliest token each time')
             [CompletionResult]::new('--top-k', '--top-k', [CompletionResultType]::ParameterName, 'Draw from this many of the likeliest tokens; 0 means all')
             [CompletionResult]::new('--max-length', '--max-length', [CompletionResultType]::ParameterName, 'Longest sequence in tokens, prompt included (41.7 tokens are a second)')
-            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often')
+            [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for each part of a long text or recording]')
             [CompletionResult]::new('--layout', '--layout', [CompletionResultType]::ParameterName, 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)')
             [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')

@@ -93,12 +93,27 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__clone)
-            opts="-o -q -v -h --voice --voice-text --output --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --text-file --voice --voice-text --output --max-chars --pause --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --text-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --voice)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -146,6 +161,14 @@ _stepaudio() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --max-chars)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --asr)

@@ -42,9 +42,12 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "transcribe" -d 
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l text-file -d 'Text file to say (UTF-8), or - for stdin' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice -d 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text -d 'What the recording says; transcribed when not given' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s o -l output -d 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l max-chars -d 'Longest part of a long text in characters [default: what takes about 20 seconds to say]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l pause -d 'Silence between two parts after a sentence; after a paragraph it is twice as long, within a sentence shorter' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr -d 'Who transcribes [default: whisper]' -r -f -a "whisper\t'A Whisper model: about a hundred languages'
 paraformer\t'The Paraformer of Step-Audio-Tokenizer: Mandarin, Cantonese and English, no further download'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr-model -d 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]' -r -f -a "(__fish_complete_directories)"
@@ -55,7 +58,7 @@ pcm\t'Bare little-endian 16-bit samples'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l temperature -d 'Softmax temperature; 0 takes the likeliest token each time' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l top-k -d 'Draw from this many of the likeliest tokens; 0 means all' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l max-length -d 'Longest sequence in tokens, prompt included (41.7 tokens are a second)' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for each part of a long text or recording]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l layout -d 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)' -r -f -a "chat\t''
 legacy\t''"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
@@ -137,7 +140,7 @@ pcm\t'Bare little-endian 16-bit samples'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l temperature -d 'Softmax temperature; 0 takes the likeliest token each time' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l top-k -d 'Draw from this many of the likeliest tokens; 0 means all' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l max-length -d 'Longest sequence in tokens, prompt included (41.7 tokens are a second)' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l retries -d 'Try again with the next seed when the speech was cut, loops or stays empty, at most this often [default: 0; 2 for each part of a long text or recording]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l layout -d 'How turns are laid out in the prompt: `chat` (current) or `legacy` (first release)' -r -f -a "chat\t''
 legacy\t''"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F

@@ -335,7 +335,7 @@ fn warn_of_part(part: &PartReport, total: usize, printer: &Printer) {
             part.steps.iter().for_each(|step| warn_of_step(step, &place, retry, printer));
         }
         PartOutcome::Kept => {
-            printer.note(&format!("nothing was changed{place}: it has no words or is too short"))
+            printer.note(&format!("nothing was changed{place}: it has no words or is too short"));
         }
         PartOutcome::Failed => printer.warning(&format!("the model said nothing{place}")),
     }

@@ -154,6 +154,9 @@ impl Engine {
     }
 
     fn edit(&mut self, task: &EditTask, run: &mut Run<'_, '_>) -> Result<(Speech, Option<String>)> {
+        if task.edits.is_empty() || task.repeat == 0 {
+            return Err(Error::usage("there is nothing to do"));
+        }
         self.models.check_speech()?;
         let recording = match Plan::of(&task.recording, run)? {
             Plan::Whole(recording) => recording,

@@ -11,7 +11,7 @@ const TEXT: &str =
     "The keeper climbed the stairs. He counted each step aloud.\n\nAt the top, he lit the lamp.";
 
 /// Short generations: the miniature's random words do not end by themselves at the end of a sentence.
-const QUICK: &[&str] = &["--dtype", "f32", "--max-length", "480"];
+const QUICK: &[&str] = &["--dtype", "f32", "--max-length", "480", "--retries", "0"];
 
 fn clone(home: &Home, text: &[&str], more: &[&str]) -> Ran {
     let words = ["--voice", "voice.wav", "--voice-text", "What it says."];
@@ -197,7 +197,7 @@ fn long_recording(home: &Home) {
     writer.finalize().unwrap();
 }
 
-const EDIT: &[&str] = &["--dtype", "f32", "--max-length", "1700"];
+const EDIT: &[&str] = &["--dtype", "f32", "--max-length", "1700", "--retries", "0"];
 
 fn edit(home: &Home, more: &[&str]) -> Ran {
     home.run(&[&["edit", "long.wav"], more, EDIT].concat())

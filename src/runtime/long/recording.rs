@@ -41,7 +41,7 @@ pub(in super::super) enum Plan<'a> {
 
 /// Where a long recording is cut.
 pub(in super::super) struct Parts {
-    parts: Vec<Part>,
+    all: Vec<Part>,
     /// All frames, and samples per second.
     frames: usize,
     sample_rate: u32,
@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
         if parts.is_empty() {
             return Err(Error::input("the recording is silent"));
         }
-        Ok(Self::Parts(Parts { parts, frames: levels.len(), sample_rate: start.sample_rate }))
+        Ok(Self::Parts(Parts { all: parts, frames: levels.len(), sample_rate: start.sample_rate }))
     }
 }
 
@@ -124,14 +124,14 @@ impl Parts {
             if task.edits.contains(&Edit::Vad) { seconds.min(PAUSE_WITHOUT_SILENCE) } else { seconds }
         };
         let mut excerpts = Excerpts::open(&task.recording, self.sample_rate)?;
-        let before = pause(self.parts.first().map_or(0, |part| part.sound.start));
+        let before = pause(self.all.first().map_or(0, |part| part.sound.start));
         let mut joined = Joined::new(Joiner::after_silence(SPEAKING_RATE, before));
-        for (i, part) in self.parts.iter().enumerate() {
+        for (i, part) in self.all.iter().enumerate() {
             if let Some(former) = i.checked_sub(1) {
-                joined.pause(pause(part.sound.start - self.parts[former].sound.end), run)?;
+                joined.pause(pause(part.sound.start - self.all[former].sound.end), run)?;
             }
             let transcript = words.transcript.get(i).map_or("", String::as_str);
-            joined.begin(transcript, Some(part.seconds()), self.parts.len(), run)?;
+            joined.begin(transcript, Some(part.seconds()), self.all.len(), run)?;
             let recording = excerpts.take(part.range.clone())?;
             let edits = words.edits(task, i);
             let wordless = edits.is_none() || (transcript.is_empty() && words.needed);
@@ -148,7 +148,7 @@ impl Parts {
                 joined.add(&as_it_was(recording), run)?;
             }
         }
-        let after = self.parts.last().map_or(0, |part| self.frames - part.sound.end);
+        let after = self.all.last().map_or(0, |part| self.frames - part.sound.end);
         joined.pause(pause(after), run)?;
         joined.finish(run)
     }
@@ -165,7 +165,7 @@ impl Parts {
         let found = timed_transcript(engine, &task.recording, recognition, run)?;
         let heard = self.heard(&found);
         let divide = |text: &str, what: &str| {
-            let divided = alignment::divide(text, &heard, self.parts.len()).ok_or_else(|| unlike(what))?;
+            let divided = alignment::divide(text, &heard, self.all.len()).ok_or_else(|| unlike(what))?;
             Ok::<_, Error>(divided.into_iter().map(str::to_string).collect::<Vec<_>>())
         };
         let (transcript, heard) = match &task.transcript {
@@ -191,7 +191,7 @@ impl Parts {
     fn heard(&self, transcript: &Transcript) -> Vec<Heard> {
         let middle =
             |pair: &[Part]| pair[0].sound.end.midpoint(pair[1].sound.start) as f64 / FRAME_RATE as f64;
-        let cuts: Vec<f64> = self.parts.windows(2).map(middle).collect();
+        let cuts: Vec<f64> = self.all.windows(2).map(middle).collect();
         let part = |at: f64| cuts.partition_point(|&cut| cut <= at);
         let mut heard = Vec::new();
         for segment in &transcript.segments {
@@ -221,9 +221,9 @@ impl Parts {
     /// Says that the recording is cut, and where.
     fn note(&self) -> String {
         let seconds = self.frames as f64 / FRAME_RATE as f64;
-        let parts = self.parts.len();
+        let parts = self.all.len();
         let cuts: Vec<String> =
-            self.parts.windows(2).take(LISTED).map(|pair| cut(&pair[0], &pair[1])).collect();
+            self.all.windows(2).take(LISTED).map(|pair| cut(&pair[0], &pair[1])).collect();
         let how = match parts {
             1 => "without the silence at its ends".to_string(),
             2..=LISTED_PARTS => format!("in {parts} parts, cut at {}", cuts.join(", ")),
