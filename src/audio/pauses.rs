@@ -27,13 +27,14 @@ pub struct Levels {
     sum: f64,
     count: usize,
     samples: usize,
-    levels: Vec<f32>,
+    /// The level of each frame that is complete.
+    frames: Vec<f32>,
 }
 
 impl Levels {
     /// Of a recording of this rate (Hz).
     pub fn new(sample_rate: u32) -> Self {
-        Self { sample_rate: sample_rate as usize, sum: 0.0, count: 0, samples: 0, levels: Vec::new() }
+        Self { sample_rate: sample_rate as usize, sum: 0.0, count: 0, samples: 0, frames: Vec::new() }
     }
 
     /// Hears the next samples.
@@ -42,7 +43,7 @@ impl Levels {
             self.sum += f64::from(sample) * f64::from(sample);
             self.count += 1;
             self.samples += 1;
-            if self.samples == sample_at(self.levels.len() + 1, self.sample_rate) {
+            if self.samples == sample_at(self.frames.len() + 1, self.sample_rate) {
                 self.end_frame();
             }
         }
@@ -53,12 +54,12 @@ impl Levels {
         if self.count > 0 {
             self.end_frame();
         }
-        self.levels
+        self.frames
     }
 
     fn end_frame(&mut self) {
         let mean = self.sum / self.count.max(1) as f64;
-        self.levels.push((10.0 * mean.log10()).max(f64::from(FLOOR)) as f32);
+        self.frames.push((10.0 * mean.log10()).max(f64::from(FLOOR)) as f32);
         (self.sum, self.count) = (0.0, 0);
     }
 }

@@ -26,12 +26,13 @@ use std::path::{Path, PathBuf};
 /// For example: stepaudio clone "New words" --voice ref.wav --voice-text "What ref says" -o out.wav
 /// or, with a voice that `stepaudio voices add` stored: stepaudio clone "New words" --voice anna -o out.wav
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("words").required(true))]
 pub struct Args {
     /// What to say, of any length, or - to read it from stdin
-    #[arg(required_unless_present = "text_file")]
+    #[arg(group = "words")]
     text: Option<String>,
     /// Text file to say (UTF-8), or - for stdin
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "text")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, group = "words")]
     text_file: Option<PathBuf>,
     /// The voice: a recording of 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), - to read it from stdin, or the name of a stored
     /// voice. Letters, digits, - and _ are a name; anything with a dot or slash is a file (./ref)

@@ -126,13 +126,13 @@ fn the_dialect_holds_for_every_part() {
 #[test]
 fn a_part_that_is_cut_is_tried_again_and_named() {
     let home = home();
-    let more = ["--max-chars", "30", "-o", "out.wav", "--json"];
-    let refused = clone(&home, &[TEXT], &[&more[..], &["--max-length", "20"]].concat()).stderr;
-    let prompt = refused.split("the prompt has ").nth(1).and_then(|rest| rest.split(' ').next());
-    let length = (prompt.expect("the prompt's length").parse::<usize>().unwrap() + 40).to_string();
     let words = ["--voice", "voice.wav", "--voice-text", "What it says.", "--dtype", "f32"];
-    let args = [&["clone", TEXT], &words[..], &more, &["--max-length", &length, "--retries", "1"]].concat();
-    let ran = home.run(&args).succeeded();
+    let more = ["--max-chars", "30", "-o", "out.wav", "--json", "--retries", "1", "--max-length"];
+    let run = |length: &str| home.run(&[&["clone", TEXT], &words[..], &more, &[length]].concat());
+    let refused = run("20").stderr;
+    let prompt = refused.split("the prompt has ").nth(1).and_then(|rest| rest.split(' ').next());
+    let length = prompt.expect("the prompt's length").parse::<usize>().unwrap() + 40;
+    let ran = run(&length.to_string()).succeeded();
     let told = told(&ran);
     for part in parts(&told) {
         let cut = part["steps"][0]["ended"] == "max-length";
@@ -197,8 +197,10 @@ fn long_recording(home: &Home) {
     writer.finalize().unwrap();
 }
 
+const EDIT: &[&str] = &["--dtype", "f32", "--max-length", "1700"];
+
 fn edit(home: &Home, more: &[&str]) -> Ran {
-    home.run(&[&["edit", "long.wav", "--dtype", "f32", "--max-length", "1700"], more].concat())
+    home.run(&[&["edit", "long.wav"], more, EDIT].concat())
 }
 
 #[test]
@@ -244,8 +246,12 @@ fn each_part_has_its_own_words() {
     let transcript = heard["transcript"].as_str().unwrap();
     assert_eq!(plain(&words(&heard).concat()), plain(transcript));
 
-    let given =
-        edit(&home, &["--emotion", "happy", "--text", transcript, "-o", "b.wav", "--json"]).succeeded();
+    // The miniature's random words hold characters that no argument may hold.
+    fs::write(home.path("words.txt"), transcript).unwrap();
+    let args = ["edit", "long.wav", "--emotion", "happy", "--text", "-", "-o", "b.wav", "--json"];
+    let mut command = home.command(&[&args[..], EDIT].concat());
+    command.stdin(fs::File::open(home.path("words.txt")).unwrap());
+    let given = Ran::from(command.output().unwrap(), &home).succeeded();
     assert_eq!(words(&told(&given)), words(&heard));
     assert!(samples(&home, "a.wav") == samples(&home, "b.wav"));
 }

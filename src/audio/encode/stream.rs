@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn files_are_those_of_samples_in_memory() {
         for length in [1, 15, 4096, 4097, 9000] {
-            let samples = (0..length).map(|i| ((i * 7919) as i16) as f32 / 32_768.0).collect();
+            let samples = (0..length).map(|i| f32::from((i * 7919) as i16) / 32_768.0).collect();
             let audio = Audio { samples, sample_rate: 24_000 };
             let bytes: Vec<u8> = audio.samples.iter().flat_map(|&x| pcm16(x).to_le_bytes()).collect();
             let bare =

@@ -1,6 +1,6 @@
 //! Which words of a text belong to which part of a recording, found by comparing it with what was heard.
 
-use super::boundaries::tags;
+use super::boundaries::{OPENERS, tags};
 use super::length::{is_han, is_hangul, is_kana};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use std::ops::Range;
@@ -119,7 +119,7 @@ fn is_alone(c: char) -> bool {
 /// Where the text of a word begins: with the brackets and quotes that open in front of it.
 fn begin(text: &str, word: usize) -> usize {
     let before = &text[..word];
-    let opens = |c: char| "([{（［｛【〔〈《「『“‘«„¿¡".contains(c);
+    let opens = |c: char| OPENERS.contains(c) || "¿¡".contains(c);
     let trimmed = before.trim_end_matches(opens);
     // An ASCII quote after a space opens too.
     let quote = trimmed.strip_suffix(['"', '\'']).filter(|rest| rest.ends_with(char::is_whitespace));

@@ -35,7 +35,8 @@ impl Rank {
 /// Longest text in brackets, brackets included, that is kept whole, in characters.
 pub const LONGEST_TAG: usize = 30;
 
-const OPENERS: &str = "([{（［｛【〔〈《「『“‘«‹„‚〝";
+/// Brackets and quotes that only open.
+pub(super) const OPENERS: &str = "([{（［｛【〔〈《「『“‘«‹„‚〝";
 const CLOSERS: &str = ")]}）］｝】〕〉》」』”’»›〞〟\"'*_";
 /// They open in some languages and close in others.
 const EITHER: &str = "“‘«‹»›\"'";

@@ -9,7 +9,7 @@ use super::run::Run;
 use super::speech::Spoken;
 use crate::audio::Audio;
 use crate::audio::join::Joiner;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::models::voice::SPEAKING_RATE;
 use crate::task::{Ended, Event, PartOutcome, PartReport, SpeechOptions, SpeechReport};
 
@@ -64,7 +64,12 @@ impl Joined {
         run: &mut Run<'_, '_>,
         work: impl FnOnce(&mut Run<'_, '_>) -> Result<Option<Vec<Spoken>>>,
     ) -> Result<bool> {
-        let Some(made) = run.through(&mut self.joiner, work)? else { return Ok(false) };
+        let number = self.parts.len();
+        let made = run.through(&mut self.joiner, work).map_err(|error| match error.kind {
+            Kind::Interrupted => error,
+            _ => error.context(format!("part {number} failed")),
+        });
+        let Some(made) = made? else { return Ok(false) };
         let mut steps = Vec::with_capacity(made.len());
         let mut last = Vec::new();
         for step in made {
@@ -138,7 +143,50 @@ fn total(parts: &[PartReport], step: usize, seed: u64) -> SpeechReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use std::collections::BTreeSet;
+    use std::ops::ControlFlow;
+
+    #[test]
+    fn a_part_that_fails_leaves_a_longer_pause_and_the_rest() {
+        let mut heard = Vec::new();
+        let mut watch = |event| {
+            if let Event::Samples(audio) = event {
+                heard.extend(audio.samples);
+            }
+            ControlFlow::Continue(())
+        };
+        let mut run = Run::new(&mut watch);
+        let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
+        for (i, speaks) in [true, false, true].into_iter().enumerate() {
+            if i > 0 {
+                joined.pause(0.5, &mut run).unwrap();
+            }
+            joined.begin("x", None, 3, &mut run).unwrap();
+            let made = joined.make(&mut run, |run| {
+                let audio = Audio { samples: vec![0.5; 12_000], sample_rate: SPEAKING_RATE };
+                if speaks { run.tell(Event::Samples(audio)).map(|()| Some(Vec::new())) } else { Ok(None) }
+            });
+            assert_eq!(made.unwrap(), speaks);
+        }
+        let (parts, seconds) = joined.finish(&mut run).unwrap();
+        let told: Vec<_> = parts.iter().map(|part| (part.outcome, part.start, part.seconds)).collect();
+        let (made, failed) = (PartOutcome::Made, PartOutcome::Failed);
+        assert_eq!(told, [(made, 0.0, 0.5), (failed, 1.0, 0.0), (made, 1.5, 0.5)]);
+        assert_eq!((seconds, heard.len()), (2.0, 48_000));
+    }
+
+    #[test]
+    fn an_error_names_its_part_and_an_interruption_stays_one() {
+        let mut watch = |_| ControlFlow::Continue(());
+        let mut run = Run::new(&mut watch);
+        let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
+        joined.begin("x", None, 2, &mut run).unwrap();
+        let failed = joined.make(&mut run, |_| Err(Error::input("too long"))).unwrap_err();
+        assert_eq!(failed.to_string(), "part 1 failed: too long");
+        let stopped = joined.make(&mut run, |_| Err(Error::interrupted())).unwrap_err();
+        assert_eq!(stopped, Error::interrupted());
+    }
 
     #[test]
     fn parts_have_seeds_of_their_own() {
@@ -146,6 +194,6 @@ mod tests {
         let seeds = (0..50).flat_map(|seed| (1..50).map(move |part| seed_of_part(seed, part)));
         let seeds: BTreeSet<u64> = seeds.collect();
         assert_eq!(seeds.len(), 50 * 49);
-        assert!(seeds.iter().all(|&seed| seed <= u64::from(u32::MAX)));
+        assert!(seeds.iter().all(|&seed| u32::try_from(seed).is_ok()));
     }
 }

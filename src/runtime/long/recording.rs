@@ -27,8 +27,9 @@ use std::ops::Range;
 
 /// Longest pause between parts when silence is to be removed (seconds).
 const PAUSE_WITHOUT_SILENCE: f64 = 0.2;
-/// Cuts that a note lists.
+/// Cuts that a note lists, and the parts that they make.
 const LISTED: usize = 6;
+const LISTED_PARTS: usize = LISTED + 1;
 
 /// A recording as it is edited.
 pub(in super::super) enum Plan<'a> {
@@ -194,20 +195,19 @@ impl Parts {
         let part = |at: f64| cuts.partition_point(|&cut| cut <= at);
         let mut heard = Vec::new();
         for segment in &transcript.segments {
-            match &segment.words {
-                Some(words) => heard.extend(words.iter().map(|word| {
+            if let Some(words) = &segment.words {
+                heard.extend(words.iter().map(|word| {
                     let at = word.start.midpoint(word.end);
                     Heard { text: word.text.clone(), part: part(at) }
-                })),
-                None => {
-                    // Without times of words they are taken as evenly spoken.
-                    let words = alignment::words(&segment.text);
-                    let share = |i: usize| (i as f64 + 0.5) / words.len() as f64;
-                    let at = |i| segment.start + (segment.end - segment.start) * share(i);
-                    let word = |(i, word): (usize, &&str)| Heard { text: (*word).into(), part: part(at(i)) };
-                    heard.extend(words.iter().enumerate().map(word));
-                }
+                }));
+                continue;
             }
+            // Without times of words they are taken as evenly spoken.
+            let words = alignment::words(&segment.text);
+            let share = |i: usize| (i as f64 + 0.5) / words.len() as f64;
+            let at = |i| segment.start + (segment.end - segment.start) * share(i);
+            let word = |(i, word): (usize, &&str)| Heard { text: (*word).into(), part: part(at(i)) };
+            heard.extend(words.iter().enumerate().map(word));
         }
         // Times of words may overlap a little.
         let mut so_far = 0;
@@ -222,13 +222,14 @@ impl Parts {
     fn note(&self) -> String {
         let seconds = self.frames as f64 / FRAME_RATE as f64;
         let parts = self.parts.len();
-        let mut note = format!("the recording is {seconds:.1} s long: it is edited in {parts} parts");
-        let cuts: Vec<String> = self.parts.windows(2).map(|pair| cut(&pair[0], &pair[1])).collect();
-        if !cuts.is_empty() {
-            let more = if cuts.len() > LISTED { ", …" } else { "" };
-            note += &format!(", cut at {}{more}", cuts[..cuts.len().min(LISTED)].join(", "));
-        }
-        note
+        let cuts: Vec<String> =
+            self.parts.windows(2).take(LISTED).map(|pair| cut(&pair[0], &pair[1])).collect();
+        let cuts = match parts {
+            1 => String::new(),
+            2..=LISTED_PARTS => format!(", cut at {}", cuts.join(", ")),
+            _ => format!(", cut at {}, …", cuts.join(", ")),
+        };
+        format!("the recording is {seconds:.1} s long: it is edited in {parts} parts{cuts}")
     }
 }
 
@@ -286,13 +287,9 @@ fn timed_transcript(
     run: &mut Run<'_, '_>,
 ) -> Result<Transcript> {
     let timed = Recognition { words: true, ..recognition.clone() };
-    let recognition = match engine.check_recognition(&timed) {
-        Ok(_) => timed,
-        Err(_) => {
-            engine.check_recognition(recognition)?;
-            recognition.clone()
-        }
-    };
+    let can_time_words = engine.check_recognition(&timed).is_ok();
+    let recognition = if can_time_words { timed } else { recognition.clone() };
+    engine.check_recognition(&recognition)?;
     let task = TranscribeTask { recording: recording.clone(), recognition };
     Ok(transcribe(engine.models(), &task, run)?.transcript)
 }
