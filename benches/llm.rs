@@ -32,8 +32,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
     println!("{} threads", rayon::current_num_threads());
-    let floor = read_rate();
-    let all: [(&str, fn(f64)); 5] = [
+    let floor = Memory::new();
+    println!("memory read: {:.1} GB/s", floor.rate() / 1e9);
+    println!("f32 products of candle, 512 x 3072 x 3072: {:.0} GFLOP/s", product_rate() / 1e9);
+    let all: [(&str, Section); 5] = [
         ("candle", candle),
         ("decode", decode),
         ("context", context),
@@ -43,10 +45,13 @@ fn main() {
     for (name, section) in all {
         if wanted(name) {
             println!("\n## {name}");
-            section(floor);
+            section(&floor);
         }
     }
 }
+
+/// Measures with the memory's read rate and prints a table.
+type Section = fn(&Memory);
 
 /// The shortest of some runs, after one that does not count.
 fn best(mut work: impl FnMut()) -> f64 {
@@ -59,33 +64,46 @@ fn best(mut work: impl FnMut()) -> f64 {
     (0..REPETITIONS).map(one).min().unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
-/// Bytes a second that all threads together read from memory, and operations a second of candle's f32 products.
-fn read_rate() -> f64 {
-    let buffers: Vec<Vec<u64>> = vec![vec![1; 64 << 20]; rayon::current_num_threads()];
-    let sum = |buffer: &Vec<u64>| {
-        let mut sums = [0u64; 64];
-        for chunk in buffer.as_chunks::<64>().0 {
-            sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
-        }
-        black_box(sums);
-    };
-    let seconds = best(|| {
-        std::thread::scope(|scope| {
-            for buffer in &buffers {
-                scope.spawn(|| sum(buffer));
+/// What the memory gives: bytes a second that all threads together read from buffers of their own.
+///
+/// Taken again beside each measurement, since other work on the machine slows both.
+struct Memory(Vec<Vec<u64>>);
+
+impl Memory {
+    fn new() -> Self {
+        Self(vec![vec![1; 32 << 20]; rayon::current_num_threads()])
+    }
+
+    fn rate(&self) -> f64 {
+        let sum = |buffer: &Vec<u64>| {
+            let mut sums = [0u64; 16];
+            for chunk in buffer.as_chunks::<16>().0 {
+                sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
             }
+            black_box(sums);
+        };
+        let seconds = best(|| {
+            std::thread::scope(|scope| {
+                for buffer in &self.0 {
+                    scope.spawn(|| sum(buffer));
+                }
+            });
         });
-    });
-    let rate = (buffers.len() * buffers[0].len() * 8) as f64 / seconds;
-    println!("memory read: {:.1} GB/s", rate / 1e9);
-    drop(buffers);
+        self.0.iter().map(|buffer| size_of_val(buffer.as_slice())).sum::<usize>() as f64 / seconds
+    }
+
+    /// `rate` in GB/s, and in percent of what the memory gives now.
+    fn compared(&self, rate: f64) -> String {
+        let floor = self.rate();
+        format!("{:.1} | {:.1} | {:.0} %", rate / 1e9, floor / 1e9, 100.0 * rate / floor)
+    }
+}
+
+/// Operations a second of candle's f32 products.
+fn product_rate() -> f64 {
     let (x, w) = (normal((512, 3072)), normal((3072, 3072)));
     let seconds = best(|| drop(x.matmul(&w.t().expect("a transpose")).expect("a product")));
-    println!(
-        "f32 products of candle, 512 x 3072 x 3072: {:.0} GFLOP/s",
-        2.0 * 512.0 * 3072.0 * 3072.0 / seconds / 1e9
-    );
-    rate
+    2.0 * 512.0 * 3072.0 * 3072.0 / seconds
 }
 
 fn normal(shape: (usize, usize)) -> Tensor {
@@ -102,7 +120,9 @@ const ROWS: usize = 64;
 
 /// Bytes `part`, repeated to `length`.
 fn repeated(part: &[u8], length: usize) -> Vec<u8> {
-    part.iter().copied().cycle().take(length).collect()
+    let mut all = part.repeat(length.div_ceil(part.len()));
+    all.truncate(length);
+    all
 }
 
 impl Source for Random {
@@ -155,7 +175,7 @@ impl Source for Random {
     }
 }
 
-/// A model of `kind` with as many layers as make up [`BYTES`], and the bytes of its layers and its head.
+/// A model with its number of layers, and the bytes of these and its head.
 struct Measured {
     model: Model,
     layers: usize,
@@ -177,10 +197,11 @@ fn weights(config: &Config) -> f64 {
     (hidden * (2 * hidden + 2 * shared + 3 * config.intermediate_size)) as f64
 }
 
-fn model(kind: WeightKind) -> Measured {
+/// A model of `kind` with layers of at least `bytes`.
+fn model(kind: WeightKind, bytes: f64) -> Measured {
     let published = Config::default();
     let layer = weights(&published) * bits(kind) / 8.0;
-    let layers = (BYTES / layer).ceil() as usize;
+    let layers = (bytes / layer).ceil() as usize;
     let config = Config { num_hidden_layers: layers, vocab_size: ANSWERS as usize, ..published };
     let model = Model::new(&config, &Random { kind, device: Device::Cpu }).expect("a model");
     let head = if kind == WeightKind::Q4 { WeightKind::Q8 } else { kind };
@@ -220,11 +241,11 @@ impl Measured {
 }
 
 /// The products of a layer alone, by candle.
-fn candle(floor: f64) {
+fn candle(floor: &Memory) {
     const SHAPES: [(usize, usize); 5] =
         [(3072, 3072), (3072, 3072), (8192, 3072), (8192, 3072), (3072, 8192)];
     let weights: usize = SHAPES.iter().map(|(outputs, inputs)| outputs * inputs).sum();
-    println!("| kernel | 1 row | of the read rate | 512 rows |\n|---|---|---|---|");
+    println!("| kernel | GB/s with 1 row | memory | of it | 512 rows |\n|---|---|---|---|---|");
     for blocks in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::F16, GgmlDType::F32] {
         let bytes = weights / blocks.block_size() * blocks.type_size();
         let copies = (BYTES / bytes as f64 / 2.0).ceil() as usize;
@@ -259,35 +280,26 @@ fn candle(floor: f64) {
         let rate = bytes as f64 / seconds;
         let first = &layers[..1];
         let flops = 2.0 * 512.0 * weights as f64 / best(|| run(first, &many));
-        println!(
-            "| candle {blocks:?} | {:.1} GB/s | {:.0} % | {:.0} GFLOP/s |",
-            rate / 1e9,
-            100.0 * rate / floor,
-            flops / 1e9
-        );
+        println!("| candle {blocks:?} | {} | {:.0} GFLOP/s |", floor.compared(rate), flops / 1e9);
     }
 }
 
 /// One conversation of 500 positions.
-fn decode(floor: f64) {
-    println!("| weights | GB/s | of the read rate | tokens/s |\n|---|---|---|---|");
+fn decode(floor: &Memory) {
+    println!("| weights | GB/s | memory | of it | tokens/s |\n|---|---|---|---|---|");
     for kind in KINDS {
-        let measured = model(kind);
+        let measured = model(kind, BYTES);
         let seconds = measured.step(&mut [measured.read(500)]);
         let rate = measured.bytes / seconds;
-        println!(
-            "| {kind} | {:.1} | {:.0} % | {:.1} |",
-            rate / 1e9,
-            100.0 * rate / floor,
-            measured.tokens(seconds)
-        );
+        println!("| {kind} | {} | {:.1} |", floor.compared(rate), measured.tokens(seconds));
     }
 }
 
 /// One conversation, longer and longer.
-fn context(_: f64) {
+fn context(_: &Memory) {
     println!("| positions | tokens/s (q8) | ms more than at 1 |\n|---|---|---|");
-    let measured = model(WeightKind::Q8);
+    // Few layers, since the long prompts must be read first.
+    let measured = model(WeightKind::Q8, BYTES / 4.0);
     let mut first = None;
     for positions in [1, 500, 2000, 8000] {
         let seconds = 1.0 / measured.tokens(measured.step(&mut [measured.read(positions)]));
@@ -297,14 +309,15 @@ fn context(_: f64) {
 }
 
 /// Several conversations of 500 positions.
-fn batch(_: f64) {
+fn batch(_: &Memory) {
     println!("| weights | together | tokens/s in all | times one |\n|---|---|---|---|");
     for kind in [WeightKind::Q8, WeightKind::Q4, WeightKind::Bf16] {
-        let measured = model(kind);
-        let mut alone = None;
+        let measured = model(kind, BYTES);
+        let (read, mut alone) = (measured.read(500), None);
         for count in [1, 2, 4, 8] {
-            let mut caches: Vec<Cache> = (0..count).map(|_| measured.read(500)).collect();
-            let rate = measured.tokens(measured.step(&mut caches)) * count as f64;
+            let fork = || read.start(500).expect("pages");
+            let mut caches: Vec<Cache> = (0..count).map(|_| fork()).collect();
+            let rate = measured.tokens(measured.step(&mut caches)) * f64::from(count);
             let alone = *alone.get_or_insert(rate);
             println!("| {kind} | {count} | {rate:.1} | {:.2} |", rate / alone);
         }
@@ -312,10 +325,10 @@ fn batch(_: f64) {
 }
 
 /// Prompts.
-fn prefill(_: f64) {
+fn prefill(_: &Memory) {
     println!("| weights | tokens | seconds (32 layers) | tokens/s | GFLOP/s |\n|---|---|---|---|---|");
     for kind in KINDS {
-        let measured = model(kind);
+        let measured = model(kind, BYTES / 8.0);
         for count in [500, 2000] {
             let start = Instant::now();
             measured.read(count);

@@ -54,7 +54,9 @@ impl Model {
         trace: Trace<'_>,
     ) -> Result<()> {
         let each = ids.len() / conversations.len().max(1);
-        conversations.iter_mut().for_each(|pages| pages.reserve(each));
+        for pages in conversations.iter_mut() {
+            pages.reserve(each);
+        }
         let hidden = self.config.hidden_size;
         buffers.stream.resize(ids.len() * hidden, 0.0);
         self.embedding.read(ids, &mut buffers.stream)?;
@@ -63,7 +65,9 @@ impl Model {
             self.layer_on_cpu(buffers, layer, index, conversations)?;
             trace(Point::Layer(index), &buffers.stream)?;
         }
-        conversations.iter_mut().for_each(|pages| pages.advance(each));
+        for pages in conversations.iter_mut() {
+            pages.advance(each);
+        }
         normalise(&buffers.stream, &self.norm, &mut buffers.normed);
         std::mem::swap(&mut buffers.stream, &mut buffers.normed);
         trace(Point::Norm, &buffers.stream)

@@ -63,6 +63,7 @@ impl<'a> Generator<'a> {
     }
 
     /// The same, with the starts of prompts that `prefixes` knows; those that it reads become known.
+    #[must_use]
     pub fn remembering(self, prefixes: &'a Prefixes) -> Self {
         Self { prefixes: Some(prefixes), ..self }
     }

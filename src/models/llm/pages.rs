@@ -96,7 +96,7 @@ pub(super) struct Pages {
     plan: Plan,
     /// Whether they are kept in half precision.
     narrow: bool,
-    pages: Vec<Arc<Page>>,
+    list: Vec<Arc<Page>>,
     length: usize,
 }
 
@@ -104,7 +104,7 @@ impl Pages {
     /// No positions yet; `dtype` is f32 or f16.
     pub(super) fn new(config: &Config, dtype: DType) -> Self {
         let (plan, narrow) = (Plan::of(config), dtype == DType::F16);
-        Self { plan, narrow, pages: Vec::new(), length: 0 }
+        Self { plan, narrow, list: Vec::new(), length: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -112,21 +112,21 @@ impl Pages {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.pages.iter().map(|page| page.bytes()).sum()
+        self.list.iter().map(|page| page.bytes()).sum()
     }
 
     /// The first `length` positions; the pages are shared until one of the two writes to them.
     pub(super) fn start(&self, length: usize) -> Self {
         let length = length.min(self.length);
-        let pages = self.pages[..length.div_ceil(POSITIONS)].to_vec();
-        Self { pages, length, ..*self }
+        let list = self.list[..length.div_ceil(POSITIONS)].to_vec();
+        Self { list, length, ..*self }
     }
 
     /// Makes room for `more` positions, in pages of its own.
     pub(super) fn reserve(&mut self, more: usize) {
         let pages = (self.length + more).div_ceil(POSITIONS);
-        while self.pages.len() < pages {
-            self.pages.push(Arc::new(Page::new(&self.plan, self.narrow)));
+        while self.list.len() < pages {
+            self.list.push(Arc::new(Page::new(&self.plan, self.narrow)));
         }
     }
 
@@ -134,7 +134,7 @@ impl Pages {
     fn write<'a>(&mut self, layer: usize, rows: impl Iterator<Item = &'a [f32]>) {
         let Plan { groups, head_size, width, .. } = self.plan;
         for (position, row) in (self.length..).zip(rows) {
-            let page = Arc::make_mut(&mut self.pages[position / POSITIONS]);
+            let page = Arc::make_mut(&mut self.list[position / POSITIONS]);
             let position = position % POSITIONS;
             let (keys, values) = row.split_at(groups * head_size);
             let parts = keys.chunks_exact(head_size).zip(values.chunks_exact(head_size));
@@ -318,7 +318,7 @@ impl<S: Paged> Kernel for Attend<'_, S> {
         let mut states = [Softmax { largest: f32::NEG_INFINITY, weights: 0.0 }; HEADS];
         self.sums.fill(0.0);
         let roots = &falling[falling.len() - POSITIONS - 1 - position..];
-        for (index, page) in pages.pages[..=position / POSITIONS].iter().enumerate() {
+        for (index, page) in pages.list[..=position / POSITIONS].iter().enumerate() {
             let first = index * POSITIONS;
             let (keys, values) = S::values(page)[part..][..plan.part() * S::SIZE].split_at(keys);
             let count = POSITIONS.min(position + 1 - first);
@@ -578,9 +578,9 @@ mod tests {
         pages.reserve(150);
         attention.forward(&flat(&rows(&config, 1, 150)), 0, &mut [&mut pages], &mut mixed, &mut scratch);
         pages.advance(150);
-        let shared = |a: &Pages, b: &Pages, page: usize| Arc::ptr_eq(&a.pages[page], &b.pages[page]);
+        let shared = |a: &Pages, b: &Pages, page: usize| Arc::ptr_eq(&a.list[page], &b.list[page]);
         let mut start = pages.start(100);
-        assert!((start.len(), start.pages.len()) == (100, 2) && shared(&start, &pages, 1));
+        assert!((start.len(), start.list.len()) == (100, 2) && shared(&start, &pages, 1));
         let next = flat(&rows(&config, 2, 1));
         let mut after = |pages: &mut Pages| {
             pages.reserve(1);

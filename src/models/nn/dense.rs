@@ -40,8 +40,8 @@ impl HalfRows {
             candle_core::bail!("contiguous weights on the CPU expected")
         };
         let bytes = match storage {
-            CpuStorage::BF16(all) => bytes(&all[start..end], |value| value.to_bits()),
-            CpuStorage::F16(all) => bytes(&all[start..end], |value| value.to_bits()),
+            CpuStorage::BF16(all) => bytes(&all[start..end], bf16::to_bits),
+            CpuStorage::F16(all) => bytes(&all[start..end], f16::to_bits),
             _ => candle_core::bail!("half-precision weights expected, not {:?}", weight.dtype()),
         };
         Self::new(bytes.into(), weight.dtype(), outputs, inputs)

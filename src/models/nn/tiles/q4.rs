@@ -32,12 +32,12 @@ fn parts(tile: &[u8]) -> (&[Values], &[[u8; SCALES]]) {
 
 /// The factor and the minimum of each part, six bits each (ggml, `get_scale_min_k4`).
 fn unpacked(packed: &[u8]) -> [(u8, u8); PARTS] {
-    std::array::from_fn(|part| match part {
-        0..4 => (packed[part] & 63, packed[part + 4] & 63),
-        _ => {
-            let low = packed[part + 4];
-            (low & 15 | packed[part - 4] >> 6 << 4, low >> 4 | packed[part] >> 6 << 4)
+    std::array::from_fn(|part| {
+        if part < 4 {
+            return (packed[part] & 63, packed[part + 4] & 63);
         }
+        let low = packed[part + 4];
+        (low & 15 | packed[part - 4] >> 6 << 4, low >> 4 | packed[part] >> 6 << 4)
     })
 }
 
