@@ -28,6 +28,11 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The seed and the tries that are left, before the first one.
+    fn first(self) -> (u64, u32, Self) {
+        (self.options.seed, self.options.retries, self)
+    }
+
     fn speech<'s>(&'s self, models: &'s Speaking) -> Speech<'s> {
         Speech { models, prompt: &self.prompt, voice: &self.voice, options: self.options }
     }
@@ -78,8 +83,7 @@ pub(super) fn say(
     let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
     let mut batch = Batch::new(&generator);
     let mut going = BTreeMap::new();
-    let start = |request: Request<'_>| (request.options.seed, request.options.retries, request);
-    let mut waiting: VecDeque<_> = requests.into_iter().map(start).collect();
+    let mut waiting: VecDeque<_> = requests.into_iter().map(Request::first).collect();
     let mut ids = 0;
     run.tell(Event::Started(Stage::Generate))?;
     loop {
