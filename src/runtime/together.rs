@@ -30,6 +30,11 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The seed and the tries that are left, before the first one.
+    fn first(self) -> (u64, u32, Self) {
+        (self.options.seed, self.options.retries, self)
+    }
+
     fn speech<'s>(&'s self, models: &'s Speaking) -> Speech<'s> {
         Speech { models, prompt: &self.prompt, voice: &self.voice, options: self.options }
     }
@@ -81,10 +86,7 @@ pub(super) fn say(
     let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
     let mut batch = Batch::new(&generator);
     let mut going = BTreeMap::new();
-    let mut waiting: VecDeque<_> = requests
-        .into_iter()
-        .map(|request| (request.options.seed, request.options.retries, request))
-        .collect();
+    let mut waiting: VecDeque<_> = requests.into_iter().map(Request::first).collect();
     let mut ids = 0;
     run.tell(Event::Started(Stage::Generate))?;
     loop {
