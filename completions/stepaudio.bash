@@ -16,6 +16,9 @@ _stepaudio() {
             ",$1")
                 cmd="stepaudio"
                 ;;
+            stepaudio,cache)
+                cmd="stepaudio__subcmd__cache"
+                ;;
             stepaudio,clone)
                 cmd="stepaudio__subcmd__clone"
                 ;;
@@ -33,6 +36,45 @@ _stepaudio() {
                 ;;
             stepaudio,transcribe)
                 cmd="stepaudio__subcmd__transcribe"
+                ;;
+            stepaudio__subcmd__cache,clear)
+                cmd="stepaudio__subcmd__cache__subcmd__clear"
+                ;;
+            stepaudio__subcmd__cache,help)
+                cmd="stepaudio__subcmd__cache__subcmd__help"
+                ;;
+            stepaudio__subcmd__cache,path)
+                cmd="stepaudio__subcmd__cache__subcmd__path"
+                ;;
+            stepaudio__subcmd__cache,prune)
+                cmd="stepaudio__subcmd__cache__subcmd__prune"
+                ;;
+            stepaudio__subcmd__cache,stats)
+                cmd="stepaudio__subcmd__cache__subcmd__stats"
+                ;;
+            stepaudio__subcmd__cache,verify)
+                cmd="stepaudio__subcmd__cache__subcmd__verify"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,clear)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__clear"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,help)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__help"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,path)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__path"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,prune)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__prune"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,stats)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__stats"
+                ;;
+            stepaudio__subcmd__cache__subcmd__help,verify)
+                cmd="stepaudio__subcmd__cache__subcmd__help__subcmd__verify"
+                ;;
+            stepaudio__subcmd__help,cache)
+                cmd="stepaudio__subcmd__help__subcmd__cache"
                 ;;
             stepaudio__subcmd__help,clone)
                 cmd="stepaudio__subcmd__help__subcmd__clone"
@@ -52,6 +94,21 @@ _stepaudio() {
             stepaudio__subcmd__help,transcribe)
                 cmd="stepaudio__subcmd__help__subcmd__transcribe"
                 ;;
+            stepaudio__subcmd__help__subcmd__cache,clear)
+                cmd="stepaudio__subcmd__help__subcmd__cache__subcmd__clear"
+                ;;
+            stepaudio__subcmd__help__subcmd__cache,path)
+                cmd="stepaudio__subcmd__help__subcmd__cache__subcmd__path"
+                ;;
+            stepaudio__subcmd__help__subcmd__cache,prune)
+                cmd="stepaudio__subcmd__help__subcmd__cache__subcmd__prune"
+                ;;
+            stepaudio__subcmd__help__subcmd__cache,stats)
+                cmd="stepaudio__subcmd__help__subcmd__cache__subcmd__stats"
+                ;;
+            stepaudio__subcmd__help__subcmd__cache,verify)
+                cmd="stepaudio__subcmd__help__subcmd__cache__subcmd__verify"
+                ;;
             *)
                 ;;
         esac
@@ -59,7 +116,7 @@ _stepaudio() {
 
     case "${cmd}" in
         stepaudio)
-            opts="-q -v -h -V --models --device --dtype --seed --json --quiet --verbose --color --help --version clone edit transcribe doctor completions help"
+            opts="-q -v -h -V --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help --version clone edit transcribe cache doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -81,6 +138,344 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache)
+            opts="-q -v -h --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help stats verify prune clear path help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__clear)
+            opts="-q -v -h --weights --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help)
+            opts="stats verify prune clear path help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__clear)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__path)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__stats)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__path)
+            opts="-q -v -h --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__prune)
+            opts="-q -v -h --to --older-than --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__stats)
+            opts="-q -v -h --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__cache__subcmd__verify)
+            opts="-q -v -h --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --models)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dtype)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -93,7 +488,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__clone)
-            opts="-o -q -v -h --voice --voice-text --output --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --voice --voice-text --output --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -203,6 +598,10 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -215,7 +614,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__completions)
-            opts="-q -v -h --models --device --dtype --seed --json --quiet --verbose --color --help bash elvish fish powershell zsh"
+            opts="-q -v -h --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -237,6 +636,10 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -249,7 +652,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__doctor)
-            opts="-q -v -h --golden --stage --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-q -v -h --golden --stage --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -282,6 +685,10 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -294,7 +701,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__edit)
-            opts="-o -q -v -h --emotion --style --speed --paralinguistic --denoise --vad --text --repeat --keep-steps --output --out-dir --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --emotion --style --speed --paralinguistic --denoise --vad --text --repeat --keep-steps --output --out-dir --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -416,6 +823,10 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -428,8 +839,92 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__help)
-            opts="clone edit transcribe doctor completions help"
+            opts="clone edit transcribe cache doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache)
+            opts="stats verify prune clear path"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache__subcmd__clear)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache__subcmd__path)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache__subcmd__stats)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stepaudio__subcmd__help__subcmd__cache__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -526,7 +1021,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__transcribe)
-            opts="-r -f -o -q -v -h --recursive --format --timestamps --task --output --skip-existing --force --asr --asr-model --language --initial-prompt --beams --no-fallback --carry --models --device --dtype --seed --json --quiet --verbose --color --help"
+            opts="-r -f -o -q -v -h --recursive --format --timestamps --task --output --skip-existing --force --asr --asr-model --language --initial-prompt --beams --no-fallback --carry --models --device --dtype --seed --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -592,6 +1087,10 @@ _stepaudio() {
                     return 0
                     ;;
                 --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
