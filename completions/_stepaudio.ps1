@@ -25,7 +25,11 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -38,6 +42,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
             [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
             [CompletionResult]::new('transcribe', 'transcribe', [CompletionResultType]::ParameterValue, 'Write down what recordings say: text, subtitles, tables or JSON')
+            [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'Look at, check and empty what is kept of former runs')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -64,8 +69,12 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the result if it exists')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -98,11 +107,15 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--denoise', '--denoise', [CompletionResultType]::ParameterName, 'Remove noise')
             [CompletionResult]::new('--vad', '--vad', [CompletionResultType]::ParameterName, 'Remove silent parts')
             [CompletionResult]::new('--keep-steps', '--keep-steps', [CompletionResultType]::ParameterName, 'Keep the result of every step beside the output (out.1-denoise.wav, …)')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the result if it exists')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -128,6 +141,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Look into the folders below folders')
             [CompletionResult]::new('--recursive', '--recursive', [CompletionResultType]::ParameterName, 'Look into the folders below folders')
@@ -135,6 +149,9 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace results that exist')
             [CompletionResult]::new('--no-fallback', '--no-fallback', [CompletionResultType]::ParameterName, 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely')
             [CompletionResult]::new('--carry', '--carry', [CompletionResultType]::ParameterName, 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -144,6 +161,156 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'stepaudio;cache' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Count what is there and how often it was used')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Read everything, and drop what is damaged')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Drop what was not used for the longest time [default: down to --cache-size]')
+            [CompletionResult]::new('clear', 'clear', [CompletionResultType]::ParameterValue, 'Drop everything')
+            [CompletionResult]::new('path', 'path', [CompletionResultType]::ParameterValue, 'Print the folder')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'stepaudio;cache;stats' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;cache;verify' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;cache;prune' {
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Down to this size, such as 500MB')
+            [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'All that was not used for so long, such as 30d or 12h')
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;cache;clear' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--weights', '--weights', [CompletionResultType]::ParameterName, 'Also the quantised weights, which hold nothing private and take minutes to make again')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;cache;path' {
+            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
+            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'stepaudio;cache;help' {
+            [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Count what is there and how often it was used')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Read everything, and drop what is damaged')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Drop what was not used for the longest time [default: down to --cache-size]')
+            [CompletionResult]::new('clear', 'clear', [CompletionResultType]::ParameterValue, 'Drop everything')
+            [CompletionResult]::new('path', 'path', [CompletionResultType]::ParameterValue, 'Print the folder')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'stepaudio;cache;help;stats' {
+            break
+        }
+        'stepaudio;cache;help;verify' {
+            break
+        }
+        'stepaudio;cache;help;prune' {
+            break
+        }
+        'stepaudio;cache;help;clear' {
+            break
+        }
+        'stepaudio;cache;help;path' {
+            break
+        }
+        'stepaudio;cache;help;help' {
+            break
+        }
         'stepaudio;doctor' {
             [CompletionResult]::new('--golden', '--golden', [CompletionResultType]::ParameterName, 'Folder of golden data to compare with, on the checkpoint in `--models`')
             [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Only this stage of the golden data')
@@ -151,7 +318,11 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -166,7 +337,11 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
+            [CompletionResult]::new('--cache-size', '--cache-size', [CompletionResultType]::ParameterName, 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-cache', '--no-cache', [CompletionResultType]::ParameterName, 'Neither use nor keep transcripts, voices and speech of former runs')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Compute everything anew, and keep it in place of what former runs kept')
+            [CompletionResult]::new('--cache-results', '--cache-results', [CompletionResultType]::ParameterName, 'Keep finished speech too: the same command then costs nothing the next time')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -180,6 +355,7 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
             [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
             [CompletionResult]::new('transcribe', 'transcribe', [CompletionResultType]::ParameterValue, 'Write down what recordings say: text, subtitles, tables or JSON')
+            [CompletionResult]::new('cache', 'cache', [CompletionResultType]::ParameterValue, 'Look at, check and empty what is kept of former runs')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -192,6 +368,29 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             break
         }
         'stepaudio;help;transcribe' {
+            break
+        }
+        'stepaudio;help;cache' {
+            [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Count what is there and how often it was used')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Read everything, and drop what is damaged')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Drop what was not used for the longest time [default: down to --cache-size]')
+            [CompletionResult]::new('clear', 'clear', [CompletionResultType]::ParameterValue, 'Drop everything')
+            [CompletionResult]::new('path', 'path', [CompletionResultType]::ParameterValue, 'Print the folder')
+            break
+        }
+        'stepaudio;help;cache;stats' {
+            break
+        }
+        'stepaudio;help;cache;verify' {
+            break
+        }
+        'stepaudio;help;cache;prune' {
+            break
+        }
+        'stepaudio;help;cache;clear' {
+            break
+        }
+        'stepaudio;help;cache;path' {
             break
         }
         'stepaudio;help;doctor' {

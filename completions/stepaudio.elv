@@ -22,7 +22,11 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -35,6 +39,7 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand clone 'Say new words in the voice of a recording'
             cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
             cand transcribe 'Write down what recordings say: text, subtitles, tables or JSON'
+            cand cache 'Look at, check and empty what is kept of former runs'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -60,8 +65,12 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
             cand --force 'Replace the result if it exists'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -93,11 +102,15 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
             cand --denoise 'Remove noise'
             cand --vad 'Remove silent parts'
             cand --keep-steps 'Keep the result of every step beside the output (out.1-denoise.wav, …)'
             cand --force 'Replace the result if it exists'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -122,6 +135,7 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
             cand -r 'Look into the folders below folders'
             cand --recursive 'Look into the folders below folders'
@@ -129,6 +143,9 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --force 'Replace results that exist'
             cand --no-fallback 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely'
             cand --carry 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -137,6 +154,143 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'stepaudio;cache'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand stats 'Count what is there and how often it was used'
+            cand verify 'Read everything, and drop what is damaged'
+            cand prune 'Drop what was not used for the longest time [default: down to --cache-size]'
+            cand clear 'Drop everything'
+            cand path 'Print the folder'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;cache;stats'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;cache;verify'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;cache;prune'= {
+            cand --to 'Down to this size, such as 500MB'
+            cand --older-than 'All that was not used for so long, such as 30d or 12h'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;cache;clear'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --weights 'Also the quantised weights, which hold nothing private and take minutes to make again'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;cache;path'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
+            cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;cache;help'= {
+            cand stats 'Count what is there and how often it was used'
+            cand verify 'Read everything, and drop what is damaged'
+            cand prune 'Drop what was not used for the longest time [default: down to --cache-size]'
+            cand clear 'Drop everything'
+            cand path 'Print the folder'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;cache;help;stats'= {
+        }
+        &'stepaudio;cache;help;verify'= {
+        }
+        &'stepaudio;cache;help;prune'= {
+        }
+        &'stepaudio;cache;help;clear'= {
+        }
+        &'stepaudio;cache;help;path'= {
+        }
+        &'stepaudio;cache;help;help'= {
+        }
         &'stepaudio;doctor'= {
             cand --golden 'Folder of golden data to compare with, on the checkpoint in `--models`'
             cand --stage 'Only this stage of the golden data'
@@ -144,7 +298,11 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -158,7 +316,11 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --cache-size 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]'
             cand --color 'When to use colours'
+            cand --no-cache 'Neither use nor keep transcripts, voices and speech of former runs'
+            cand --refresh 'Compute everything anew, and keep it in place of what former runs kept'
+            cand --cache-results 'Keep finished speech too: the same command then costs nothing the next time'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -171,6 +333,7 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand clone 'Say new words in the voice of a recording'
             cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
             cand transcribe 'Write down what recordings say: text, subtitles, tables or JSON'
+            cand cache 'Look at, check and empty what is kept of former runs'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -180,6 +343,23 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
         &'stepaudio;help;edit'= {
         }
         &'stepaudio;help;transcribe'= {
+        }
+        &'stepaudio;help;cache'= {
+            cand stats 'Count what is there and how often it was used'
+            cand verify 'Read everything, and drop what is damaged'
+            cand prune 'Drop what was not used for the longest time [default: down to --cache-size]'
+            cand clear 'Drop everything'
+            cand path 'Print the folder'
+        }
+        &'stepaudio;help;cache;stats'= {
+        }
+        &'stepaudio;help;cache;verify'= {
+        }
+        &'stepaudio;help;cache;prune'= {
+        }
+        &'stepaudio;help;cache;clear'= {
+        }
+        &'stepaudio;help;cache;path'= {
         }
         &'stepaudio;help;doctor'= {
         }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_stepaudio_global_optspecs
-    string join \n models= device= dtype= seed= json q/quiet v/verbose color= h/help V/version
+    string join \n models= device= dtype= seed= no-cache refresh cache-size= cache-results json q/quiet v/verbose color= h/help V/version
 end
 
 function __fish_stepaudio_needs_command
@@ -28,9 +28,13 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -l models -d 'Folder t
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -s v -l verbose -d 'Say more'
@@ -39,6 +43,7 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -s V -l version -d 'Pr
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "clone" -d 'Say new words in the voice of a recording'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "cache" -d 'Look at, check and empty what is kept of former runs'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -65,10 +70,14 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l models -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l force -d 'Replace the result if it exists'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s v -l verbose -d 'Say more'
@@ -147,6 +156,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l models -d '
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -154,6 +164,9 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l denoise -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l vad -d 'Remove silent parts'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l keep-steps -d 'Keep the result of every step beside the output (out.1-denoise.wav, …)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l force -d 'Replace the result if it exists'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s v -l verbose -d 'Say more'
@@ -178,6 +191,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l model
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -186,19 +200,131 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l skip-
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l force -d 'Replace results that exist'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l no-fallback -d 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l carry -d 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "stats" -d 'Count what is there and how often it was used'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "verify" -d 'Read everything, and drop what is damaged'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "prune" -d 'Drop what was not used for the longest time [default: down to --cache-size]'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "clear" -d 'Drop everything'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "path" -d 'Print the folder'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l to -d 'Down to this size, such as 500MB' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l older-than -d 'All that was not used for so long, such as 30d or 12h' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l weights -d 'Also the quantised weights, which hold nothing private and take minutes to make again'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "stats" -d 'Count what is there and how often it was used'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Read everything, and drop what is damaged'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Drop what was not used for the longest time [default: down to --cache-size]'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "clear" -d 'Drop everything'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "path" -d 'Print the folder'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l golden -d 'Folder of golden data to compare with, on the checkpoint in `--models`' -r -f -a "(__fish_complete_directories)"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l stage -d 'Only this stage of the golden data' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s v -l verbose -d 'Say more'
@@ -207,16 +333,26 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l mode
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l no-cache -d 'Neither use nor keep transcripts, voices and speech of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l refresh -d 'Compute everything anew, and keep it in place of what former runs kept'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l cache-results -d 'Keep finished speech too: the same command then costs nothing the next time'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "cache" -d 'Look at, check and empty what is kept of former runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe cache doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "stats" -d 'Count what is there and how often it was used'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "verify" -d 'Read everything, and drop what is damaged'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "prune" -d 'Drop what was not used for the longest time [default: down to --cache-size]'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "clear" -d 'Drop everything'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "path" -d 'Print the folder'

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::printer::{Printer, bytes};
-use super::settings::Settings;
+use super::settings::{Settings, size};
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
 use crate::runtime::device::DeviceChoice;
@@ -11,9 +11,9 @@ use crate::runtime::{Session, SessionSettings};
 use crate::task::{Amount, CacheOp, CacheReport, CacheStats, Reply, Task, Verified};
 use bytesize::ByteSize;
 use clap::Subcommand;
-use humantime::Duration;
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// Look at, check and empty what is kept of former runs
 ///
@@ -34,10 +34,10 @@ enum Action {
     /// Drop what was not used for the longest time [default: down to --cache-size]
     Prune {
         /// Down to this size, such as 500MB
-        #[arg(long, value_name = "SIZE")]
+        #[arg(long, value_name = "SIZE", value_parser = size)]
         to: Option<ByteSize>,
         /// All that was not used for so long, such as 30d or 12h
-        #[arg(long, value_name = "DURATION")]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
         older_than: Option<Duration>,
     },
     /// Drop everything
@@ -50,6 +50,10 @@ enum Action {
     Path,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 12h or 30d".to_string())
+}
+
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let op = match &args.action {
@@ -60,7 +64,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Action::Stats => CacheOp::Stats,
         Action::Verify => CacheOp::Verify,
         Action::Prune { to, older_than } => {
-            CacheOp::Prune { to: to.map(|size| size.as_u64()), older_than: older_than.map(Into::into) }
+            CacheOp::Prune { to: to.map(|size| size.as_u64()), older_than: *older_than }
         }
         Action::Clear { weights } => CacheOp::Clear { weights: *weights },
     };

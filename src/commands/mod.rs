@@ -125,7 +125,7 @@ pub struct Global {
     #[arg(long, global = true, conflicts_with = "no_cache")]
     refresh: bool,
     /// Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]
-    #[arg(long, global = true, value_name = "SIZE")]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = settings::size)]
     cache_size: Option<ByteSize>,
     /// Keep finished speech too: the same command then costs nothing the next time
     #[arg(long, global = true, conflicts_with = "no_cache")]

@@ -112,7 +112,7 @@ impl Settings {
         };
         let cache_size = match (global.cache_size, file.cache_size) {
             (Some(size), _) => size,
-            (None, Some(text)) => text.parse().map_err(|why| bad_value("cache-size", &path, why))?,
+            (None, Some(text)) => size(&text).map_err(|why| bad_value("cache-size", &path, why))?,
             (None, None) => CACHE_SIZE,
         };
         let on = !global.no_cache && (file.cache.unwrap_or(true) || global.refresh || global.cache_results);
@@ -133,6 +133,11 @@ impl Settings {
             voices: user_folder("XDG_DATA_HOME", ".local/share")?.join("voices"),
         })
     }
+}
+
+/// Reads an amount of bytes.
+pub fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "expected a size such as 500MB or 2GiB".to_string())
 }
 
 fn bad_value(key: &str, path: &Path, why: impl std::fmt::Display) -> Error {
