@@ -17,7 +17,8 @@ use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Keep the models ready between commands, and give their memory back when nobody speaks
 ///
@@ -56,6 +57,8 @@ pub struct Args {
     set: Vec<Change>,
 }
 
+/// How long a daemon that was faster may take to listen.
+const OTHERS_START: Duration = Duration::from_secs(3);
 /// Tells the daemon in the background that somebody waits for its first line.
 const DETACHED: &str = "STEPAUDIO_DETACHED";
 
@@ -209,10 +212,15 @@ fn detach(context: &Context) -> Result<()> {
         context.printer.note(&format!("listening at {}, log in {}", socket.path().display(), log.display()));
         return Ok(());
     }
-    // Another one may have been faster.
-    if child.wait().is_ok() && Client::connect(socket)?.is_some() {
-        context.printer.note("a daemon runs already; `--set` changes it, `--stop` ends it");
-        return Ok(());
+    child.wait().map_err(fail)?;
+    // Another one may have been faster, and be about to listen.
+    let failed = Instant::now();
+    while failed.elapsed() < OTHERS_START {
+        if Client::connect(socket)?.is_some() {
+            context.printer.note("a daemon runs already; `--set` changes it, `--stop` ends it");
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
     }
     let mut said = String::new();
     file.seek(SeekFrom::Start(before)).and_then(|_| file.read_to_string(&mut said)).map_err(fail)?;

@@ -106,11 +106,6 @@ impl Session {
         Ok(Self { settings: settings.clone(), models, place, engine })
     }
 
-    /// Whether tasks run in a daemon.
-    pub fn has_daemon(&self) -> bool {
-        !matches!(self.place, Place::Here)
-    }
-
     /// Checks that all files that make speech are there, before anything is loaded.
     pub fn check_speech(&self) -> Result<()> {
         self.engine.check_speech()

@@ -161,7 +161,8 @@ fn buzz(seed: u64, seconds: f32) -> Audio {
 
 /// Speech of a fraction of a second.
 fn short_clone(seed: u64) -> Task {
-    let speech = SpeechOptions { seed, max_length: 120, ..SpeechOptions::default() };
+    // The prompt has 165 ids, and five are 120 ms.
+    let speech = SpeechOptions { seed, max_length: 185, ..SpeechOptions::default() };
     let transcript = Said::Text("A buzz.".into());
     Task::Clone(CloneTask { reference: buzz(seed, 1.0), transcript, text: format!("Say {seed}."), speech })
 }
@@ -180,7 +181,7 @@ fn endless(seed: u64) -> Task {
         edits: vec![Edit::Denoise],
         repeat: 10_000,
         keep_steps: false,
-        speech: SpeechOptions { seed, max_length: 400, ..SpeechOptions::default() },
+        speech: SpeechOptions { seed, retries: 100, ..SpeechOptions::default() },
     })
 }
 

@@ -4,7 +4,9 @@
 //! clock, so that a test can play any history. All deadlines are computed from the state when they are asked for; there
 //! is no timer that could fire late, and reports of a worker that is gone are told apart by its number.
 
+use super::policy::Policy;
 use super::queue::{Queue, Waiting};
+use super::vocabulary::{Action, Input, What};
 use crate::error::{Error, Kind};
 use crate::runtime::status::{Residency, WhenBusy};
 use crate::runtime::wire::Changes;
@@ -15,142 +17,6 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(3);
 /// Bytes of tasks that may wait.
 const QUEUE_BYTES: usize = 1 << 30;
-
-/// What the daemon was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Idle time after which the worker ends; `None` is never.
-    pub idle_timeout: Option<Duration>,
-    /// Time without a worker after which the pages of its files are given back; `None` is never.
-    pub release_timeout: Option<Duration>,
-    /// How long the worker lives.
-    pub residency: Residency,
-    /// A task without progress for so long is stuck; `None` waits for ever.
-    pub stall_timeout: Option<Duration>,
-    /// Tasks that may wait.
-    pub queue_limit: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            idle_timeout: Some(Duration::from_secs(600)),
-            release_timeout: None,
-            residency: Residency::Idle,
-            stall_timeout: Some(Duration::from_secs(600)),
-            queue_limit: 64,
-        }
-    }
-}
-
-/// What can be given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// The device: the worker ends, its files stay in memory.
-    Device,
-    /// Everything: the pages of the files too.
-    Everything,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input<K> {
-    /// A client asks for a task.
-    Run {
-        /// Who.
-        client: u64,
-        /// Its process.
-        owner: u32,
-        /// The models that the task needs.
-        models: K,
-        /// The length of the task.
-        bytes: usize,
-    },
-    /// A client wants memory back.
-    Free {
-        /// Who.
-        client: u64,
-        /// Which memory.
-        what: What,
-        /// What to do when it is in use.
-        when_busy: WhenBusy,
-    },
-    /// A client withdraws what it asked.
-    Cancel(u64),
-    /// A client is gone.
-    Left(u64),
-    /// A worker went on with its job.
-    Progress(u64),
-    /// A worker has loaded something.
-    Loaded(u64),
-    /// A worker ended a job.
-    Done {
-        /// Which worker.
-        worker: u64,
-        /// Which job.
-        job: u64,
-    },
-    /// A worker is no more, for this reason.
-    Gone(u64, String),
-    /// The pages of the files were given back.
-    Dropped,
-    /// Another process waits for the memory of the GPU.
-    Wanted,
-    /// Settings change.
-    Set(Changes),
-    /// The daemon shall end: after what it has accepted, or at once.
-    Stop {
-        /// At once.
-        now: bool,
-    },
-    /// Nothing but time went by.
-    Time,
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action<K> {
-    /// Start a worker for these models.
-    Start(u64, K),
-    /// Give the task of a client to the worker.
-    Run {
-        /// Which worker.
-        worker: u64,
-        /// The number of the job.
-        job: u64,
-        /// Whose task.
-        client: u64,
-    },
-    /// Ask the worker to stop the job at its next step.
-    Cancel {
-        /// Which worker.
-        worker: u64,
-        /// Which job.
-        job: u64,
-    },
-    /// Ask the worker to end.
-    End(u64),
-    /// Kill the worker.
-    Kill(u64),
-    /// Give the pages of the files back.
-    Drop,
-    /// Tell a client how many tasks are before its own.
-    Queued(u64, usize),
-    /// Give the client the answer of the worker to its task.
-    Answer(u64),
-    /// Tell the client that its request failed.
-    Fail(u64, Error),
-    /// Tell the client that the daemon is about to end.
-    Stopping(u64),
-    /// Tell the client what was given back, and how many tasks were cancelled for it.
-    Freed(u64, What, usize),
-    /// Take no more connections.
-    StopListening,
-    /// Tell whoever reads the log.
-    Log(String),
-    /// End.
-    Exit,
-}
 
 /// Where the models are.
 #[derive(Debug)]

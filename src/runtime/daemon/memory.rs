@@ -1,6 +1,6 @@
 //! What the models take and took: the figures of `status`, `unload` and `release`.
 
-use super::lifecycle::What;
+use super::vocabulary::What;
 use crate::runtime::gpu::Machine;
 use crate::runtime::pages;
 use crate::runtime::residency::Holdings;

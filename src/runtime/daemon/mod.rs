@@ -3,39 +3,41 @@
 //! It loads nothing and opens no GPU. One thread waits for whatever happens next on its sockets, hands it to the
 //! [`Lifecycle`] and carries out what that decides. Tasks and answers pass through without being read.
 
+mod clients;
 mod connection;
+mod facts;
 mod lifecycle;
 mod memory;
+mod policy;
 mod process;
 mod queue;
+mod signals;
+mod vocabulary;
 
-pub use lifecycle::Policy;
+pub use policy::Policy;
 pub use process::COMMAND;
 
 use super::gpu::Machine;
 use super::residency::ModelSettings;
 use super::socket::{Listening, peer};
-use super::status::{self, Status};
-use super::wire::{BUILD, Frame, Got, Hello, Limits, Order, Purpose, Report, Request, Response, Welcome};
-use super::wire::{decode, frame};
-use super::{notify, pages, process as processes};
+use super::wire::{Frame, Got, Order, Report, Response, decode};
+use super::{notify, pages};
 use crate::error::{Error, Result};
 use connection::{Connection, Stage};
-use lifecycle::{Action, Input, Lifecycle, What};
+use lifecycle::Lifecycle;
 use memory::Memory;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use process::Process;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use vocabulary::{Action, Input};
 
 /// Connections at a time; further ones wait to be accepted.
 const MOST_CLIENTS: usize = 256;
@@ -212,7 +214,7 @@ impl Daemon<'_> {
 
     fn hear_signals(&mut self) {
         self.signals.clear();
-        if self.signals.ended.swap(false, Ordering::Relaxed) {
+        if self.signals.end_is_asked() {
             let now = self.lifecycle.is_stopping();
             self.happen(Input::Stop { now }, Vec::new());
         }
@@ -273,11 +275,10 @@ impl Daemon<'_> {
             }
             Ok((Report::Event { job, droppable }, body)) => {
                 self.happen(Input::Progress(id), Vec::new());
-                let listener = self.lifecycle.listener(id, job);
-                listener.map(|client| self.tasks.remove(&client));
-                if let Some(client) = listener.filter(|_| !body.is_empty())
-                    && !(droppable && self.clients.get(&client).is_some_and(Connection::is_crowded))
-                {
+                let Some(client) = self.lifecycle.listener(id, job) else { return true };
+                self.tasks.remove(&client);
+                let is_crowded = self.clients.get(&client).is_some_and(Connection::is_crowded);
+                if !body.is_empty() && !(droppable && is_crowded) {
                     self.tell(client, &Response::Event, &body);
                 }
             }
@@ -285,103 +286,6 @@ impl Daemon<'_> {
             Err(_) => worker.is_silent = true,
         }
         true
-    }
-
-    fn serve_client(&mut self, client: u64, flags: PollFlags) {
-        if flags.contains(PollFlags::POLLOUT) {
-            self.flush(client);
-        }
-        if !flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
-            return;
-        }
-        let Some(connection) = self.clients.get_mut(&client) else { return };
-        match connection.read(Instant::now()) {
-            Ok(Got::Frame(frame)) => {
-                if self.understand(client, frame).is_err() {
-                    self.hang_up(client);
-                }
-            }
-            Ok(Got::NotYet) => {}
-            Ok(Got::End) | Err(_) => self.hang_up(client),
-        }
-    }
-
-    /// An error when the client does not keep to the protocol.
-    fn understand(&mut self, client: u64, Frame { head, body }: Frame) -> Result<()> {
-        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
-        match connection.stage {
-            Stage::Greeting => self.greet(client, &Hello::read(&head)?.0),
-            Stage::Asking => self.answer(client, decode(&head)?, body),
-            Stage::Asked(_) => match decode(&head)? {
-                Request::Cancel => {
-                    self.happen(Input::Cancel(client), Vec::new());
-                    Ok(())
-                }
-                _ => Err(Error::internal("the client asks before it was answered")),
-            },
-            Stage::Waiting | Stage::Leaving => Ok(()),
-        }
-    }
-
-    fn greet(&mut self, client: u64, hello: &Hello) -> Result<()> {
-        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
-        let ours = Hello::new(hello.purpose);
-        match hello.purpose {
-            Purpose::Stop | Purpose::StopNow => {
-                connection.stage = Stage::Waiting;
-                connection.outbox.push(frame(&ours, &[])?);
-                let now = hello.purpose == Purpose::StopNow;
-                self.happen(Input::Stop { now }, Vec::new());
-            }
-            // The client does by itself what it wants to be done.
-            Purpose::Talk if self.lifecycle.is_stopping() => connection.stage = Stage::Leaving,
-            Purpose::Talk if hello.is_ours() => {
-                connection.stage = Stage::Asking;
-                connection.reader.allow(Limits::TALK);
-                connection.outbox.push(frame(&(ours, Welcome { models: self.models.clone() }), &[])?);
-            }
-            Purpose::Talk => {
-                connection.stage = Stage::Leaving;
-                connection.outbox.push(frame(&ours, &[])?);
-            }
-        }
-        self.flush(client);
-        Ok(())
-    }
-
-    fn answer(&mut self, client: u64, request: Request, body: Vec<u8>) -> Result<()> {
-        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
-        let owner = connection.pid;
-        let what = match request {
-            // It crossed the answer.
-            Request::Cancel => return Ok(()),
-            Request::Status => {
-                let status = Response::Status(Box::new(self.status()));
-                self.tell(client, &status, &[]);
-                return Ok(());
-            }
-            Request::Set(changes) => {
-                self.happen(Input::Set(changes), Vec::new());
-                self.tell(client, &Response::Settings(self.settings()), &[]);
-                return Ok(());
-            }
-            Request::Run(models) => {
-                connection.stage = Stage::Asked(Instant::now());
-                let bytes = body.len();
-                self.tasks.insert(client, body);
-                Input::Run { client, owner, models, bytes }
-            }
-            Request::Unload(when_busy) => {
-                connection.stage = Stage::Asked(Instant::now());
-                Input::Free { client, what: What::Device, when_busy }
-            }
-            Request::Release(when_busy) => {
-                connection.stage = Stage::Asked(Instant::now());
-                Input::Free { client, what: What::Everything, when_busy }
-            }
-        };
-        self.happen(what, Vec::new());
-        Ok(())
     }
 
     /// Hands what happened to the lifecycle and does what it wants; `answer` is that of a task that has ended.
@@ -461,98 +365,6 @@ impl Daemon<'_> {
             process.kill();
         }
     }
-
-    /// Gives the last answer to what a client asked.
-    fn conclude(&mut self, client: u64, response: &Response, body: &[u8]) {
-        self.tasks.remove(&client);
-        if let Some(connection) = self.clients.get_mut(&client) {
-            connection.stage = Stage::Asking;
-        }
-        self.tell(client, response, body);
-    }
-
-    fn tell(&mut self, client: u64, response: &Response, body: &[u8]) {
-        let Some(connection) = self.clients.get_mut(&client) else { return };
-        if let Ok(frame) = frame(response, body) {
-            connection.outbox.push(frame);
-        }
-        self.flush(client);
-    }
-
-    /// A client that cannot be written to will be found gone when it is read from; here it only gets no more.
-    fn flush(&mut self, client: u64) {
-        let Some(connection) = self.clients.get_mut(&client) else { return };
-        if connection.flush(Instant::now()).is_err() {
-            connection.outbox = connection::Outbox::default();
-            let _ = connection.stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    fn hang_up(&mut self, client: u64) {
-        self.clients.remove(&client);
-        self.tasks.remove(&client);
-        self.happen(Input::Left(client), Vec::new());
-    }
-
-    fn give_up_on_slow_clients(&mut self) {
-        let now = Instant::now();
-        let late = |connection: &Connection| connection.deadline().is_some_and(|at| at <= now);
-        let slow: Vec<u64> =
-            self.clients.iter().filter(|(_, connection)| late(connection)).map(|(&id, _)| id).collect();
-        for client in slow {
-            (self.log)("a client that did not go on was given up");
-            self.hang_up(client);
-        }
-    }
-
-    fn status(&mut self) -> Status {
-        let picture = self.lifecycle.picture(Instant::now());
-        let gpus = self.memory.gpus(self.worker.as_ref().map(Process::pid));
-        let worker = self.worker.as_ref();
-        let mut models = self.memory.models(worker.map(Process::pid));
-        let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
-        for model in &mut models {
-            model.idle = seconds(picture.idle);
-            model.running = picture.running;
-            model.queued = picture.queued;
-            match model.state {
-                status::State::Device => model.unload_in = seconds(picture.unload_in),
-                status::State::Host => model.release_in = seconds(picture.release_in),
-                status::State::Unloaded => {}
-            }
-        }
-        let worker = worker.map(|worker| status::Worker {
-            pid: worker.pid(),
-            rss: processes::rss(worker.pid()),
-            device: worker.holdings.device.clone(),
-        });
-        let me = std::process::id();
-        let daemon = status::Daemon {
-            pid: me,
-            version: BUILD.into(),
-            uptime: self.started.elapsed().as_secs_f64(),
-            socket: self.listening.path().display().to_string(),
-            rss: processes::rss(me),
-            worker,
-            running: picture.running,
-            queued: picture.queued,
-            queue_limit: self.lifecycle.policy().queue_limit,
-            settings: self.settings(),
-        };
-        Status { daemon: Some(daemon), models, gpus }
-    }
-
-    fn settings(&self) -> status::Settings {
-        let policy = self.lifecycle.policy();
-        status::Settings {
-            idle_timeout: policy.idle_timeout.map(|limit| limit.as_secs_f64()),
-            release_timeout: policy.release_timeout.map(|limit| limit.as_secs_f64()),
-            residency: policy.residency,
-            device: self.models.device.to_string(),
-            dtype: self.models.precision.to_string(),
-            models: self.models.models.display().to_string(),
-        }
-    }
 }
 
 /// Gives pages back and says so. Gigabytes take a second, in which the daemon has to answer.
@@ -562,29 +374,4 @@ fn give_back(files: Vec<PathBuf>, mut wake: UnixStream) {
         // An error means that the daemon has ended.
         let _ = wake.write_all(&[1]);
     });
-}
-
-/// Signals as something that can be waited for.
-struct Signals {
-    pipe: UnixStream,
-    /// Whether the daemon is asked to end.
-    ended: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        let (pipe, writer) = UnixStream::pair()?;
-        pipe.set_nonblocking(true)?;
-        let ended = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&ended))?;
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
-        }
-        signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        Ok(Self { pipe, ended })
-    }
-
-    fn clear(&mut self) {
-        while self.pipe.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
-    }
 }
