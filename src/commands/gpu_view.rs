@@ -58,12 +58,14 @@ pub fn freed(freed: &Freed, what: What) -> String {
     }
     let models = freed.models.join(", ");
     let mut text = format!("{done} {models} in {}{cancelled}", duration(freed.seconds));
-    for (place, Change { before, after, residual }) in [("GPU", freed.device), ("RAM", freed.host)] {
+    for (place, Change { before, after, residual }, why) in
+        [("GPU", freed.device, "should be gone"), ("RAM", freed.host, "are files that other processes use")]
+    {
         if before.max(after) > 0 {
             let _ = write!(text, "\n  {place} {:>10} → {}", bytes(before), bytes(after));
         }
         if residual > 0 {
-            let _ = write!(text, ", of which {} should be gone", bytes(residual));
+            let _ = write!(text, ", of which {} {why}", bytes(residual));
         }
     }
     text

@@ -193,97 +193,115 @@ fn mixed_task(number: u64) -> Task {
     }
 }
 
-/// Many requests while workers are killed and clients leave: every answer is the right one, none is lost, nothing
-/// leaks. `STEPAUDIO_CHAOS=1000` makes as many requests.
+/// Many requests while workers are killed and clients leave.
+struct Chaos<'a> {
+    daemon: &'a Daemon,
+    requests: usize,
+    /// What each kind of task must be answered with.
+    right: BTreeMap<u64, Vec<u8>>,
+    next: AtomicUsize,
+    answered: AtomicUsize,
+    failed: AtomicUsize,
+    left: AtomicUsize,
+    done: AtomicBool,
+    /// Memory of the daemon over time.
+    memory: Mutex<Vec<u64>>,
+}
+
+const KINDS: u64 = 24;
+
+impl<'a> Chaos<'a> {
+    fn new(daemon: &'a Daemon, requests: usize) -> Self {
+        let right = (0..KINDS).map(|kind| (kind, essence(daemon.run(&mixed_task(kind)).unwrap()))).collect();
+        Self {
+            daemon,
+            requests,
+            right,
+            next: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
+            done: AtomicBool::new(false),
+            memory: Mutex::default(),
+        }
+    }
+
+    fn client(&self, events_before_leaving: u64) {
+        let mut connection = self.daemon.client();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.requests {
+                return;
+            }
+            let kind = number as u64 % KINDS;
+            let leaves = number % 10 == 9;
+            let mut events = 0;
+            let outcome = run(&mut connection, &mixed_task(kind), &mut |_| {
+                events += 1;
+                let leaves = leaves && events > events_before_leaving;
+                if leaves { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let count = match outcome {
+                Ok(reply) => {
+                    assert!(essence(reply) == self.right[&kind], "request {number} got another's answer");
+                    &self.answered
+                }
+                Err(error) if error.kind == Kind::Inference => &self.failed,
+                Err(error) => {
+                    assert!(leaves && error.kind == Kind::Interrupted, "{error}");
+                    connection = self.daemon.client();
+                    &self.left
+                }
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            if number % 10 == 0 {
+                self.memory.lock().unwrap().push(rss(self.daemon.pid()));
+            }
+        }
+    }
+
+    /// Kills the worker every few requests, at any moment of one.
+    fn kill_workers(&self) {
+        let mut pause = 7u64;
+        while !self.done.load(Ordering::Relaxed) {
+            pause = pause * 31 % 1009;
+            let goal = self.next.load(Ordering::Relaxed) + 3 + pause as usize % 10;
+            while self.next.load(Ordering::Relaxed) < goal && !self.done.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(2));
+            }
+            thread::sleep(Duration::from_millis(pause % 60));
+            if let Some(worker) = self.daemon.worker() {
+                send(worker, Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+/// Every answer is the right one, none is lost, nothing leaks. `STEPAUDIO_CHAOS=1000` makes as many requests.
 #[test]
 fn no_answer_is_lost_or_mixed_up() {
-    let requests =
-        std::env::var("STEPAUDIO_CHAOS").ok().and_then(|text| text.parse().ok()).unwrap_or(150usize);
+    let wanted = std::env::var("STEPAUDIO_CHAOS").ok().and_then(|text| text.parse().ok());
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]);
-    let right: BTreeMap<u64, Vec<u8>> =
-        (0..24).map(|number| (number, essence(daemon.run(&mixed_task(number)).unwrap()))).collect();
-    let (next, done) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (answered, failed, left) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    let memory = Mutex::new(Vec::new());
+    let chaos = &Chaos::new(&daemon, wanted.unwrap_or(150));
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..6u64)
-            .map(|client| {
-                let (next, right, answered, failed, left, daemon, memory) =
-                    (&next, &right, &answered, &failed, &left, &daemon, &memory);
-                scope.spawn(move || {
-                    let mut connection = daemon.client();
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= requests {
-                            return;
-                        }
-                        let kind = number as u64 % 24;
-                        let leaves = number % 10 == 9;
-                        let mut events = 0;
-                        let outcome = run(&mut connection, &mixed_task(kind), &mut |_| {
-                            events += 1;
-                            if leaves && events > client {
-                                ControlFlow::Break(())
-                            } else {
-                                ControlFlow::Continue(())
-                            }
-                        });
-                        match outcome {
-                            Ok(reply) => {
-                                assert!(
-                                    essence(reply) == right[&kind],
-                                    "request {number} got another's answer"
-                                );
-                                answered.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Err(error) if error.kind == Kind::Inference => {
-                                failed.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Err(error) => {
-                                assert!(leaves && error.kind == Kind::Interrupted, "{error}");
-                                left.fetch_add(1, Ordering::Relaxed);
-                                connection = daemon.client();
-                            }
-                        }
-                        if number % 10 == 0 {
-                            memory.lock().unwrap().push(rss(daemon.pid()));
-                        }
-                    }
-                })
-            })
-            .collect();
-        let (daemon, done, next) = (&daemon, &done, &next);
-        scope.spawn(move || {
-            let mut pause = 7u64;
-            while !done.load(Ordering::Relaxed) {
-                // Every few requests, at any moment of one.
-                pause = pause * 31 % 1009;
-                let goal = next.load(Ordering::Relaxed) + 3 + pause as usize % 10;
-                while next.load(Ordering::Relaxed) < goal && !done.load(Ordering::Relaxed) {
-                    thread::sleep(Duration::from_millis(2));
-                }
-                thread::sleep(Duration::from_millis(pause % 60));
-                if let Some(worker) = daemon.worker() {
-                    send(worker, Signal::SIGKILL);
-                }
-            }
-        });
+        let clients: Vec<_> = (0..6).map(|client| scope.spawn(move || chaos.client(client))).collect();
+        scope.spawn(|| chaos.kill_workers());
         let results: Vec<_> = clients.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        done.store(true, Ordering::Relaxed);
+        chaos.done.store(true, Ordering::Relaxed);
         results.into_iter().for_each(|result| result.expect("a client"));
     });
-    let (answered, failed, left) = (answered.into_inner(), failed.into_inner(), left.into_inner());
-    assert_eq!(answered + failed + left, requests, "none is lost");
-    let memory = memory.into_inner().unwrap();
-    let mebibytes = |bytes: &u64| bytes >> 20;
+    let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+    let (answered, failed, left) = (count(&chaos.answered), count(&chaos.failed), count(&chaos.left));
+    let memory = chaos.memory.lock().unwrap();
+    let (least, most) = (memory.iter().min().unwrap() >> 20, memory.iter().max().unwrap() >> 20);
+    let all = chaos.requests;
     eprintln!(
-        "{requests} requests: {answered} answered, {failed} killed with their worker, {left} left; daemon {} to {} MiB",
-        memory.iter().map(mebibytes).min().unwrap(),
-        memory.iter().map(mebibytes).max().unwrap(),
+        "{all} requests: {answered} answered, {failed} died with their worker, {left} left; {least} to {most} MiB"
     );
-    assert!(answered > requests / 2, "{answered} of {requests}");
-    assert!(memory.iter().all(|bytes| *bytes < 30 << 20), "the daemon stays small: {memory:?}");
+    assert_eq!(answered + failed + left, all, "none is lost");
+    assert!(answered > all / 2, "{answered} of {all}");
+    assert!(most < 30, "the daemon stays small: {memory:?}");
     assert_eq!((daemon.daemon().running, daemon.daemon().queued), (0, 0));
     let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
     assert!(open < 20, "{open} files are open");
