@@ -76,10 +76,11 @@ pub fn serve(
     daemon.run().map_err(broken)
 }
 
-/// Makes closing the terminal no reason to end.
+/// Makes closing the terminal no reason to end, and names the process, which was started without a name.
 pub fn leave_terminal() {
     // An error means that it is so already.
     let _ = nix::unistd::setsid();
+    let _ = nix::sys::prctl::set_name(c"stepaudio");
 }
 
 struct Daemon<'a> {
