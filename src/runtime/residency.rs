@@ -21,6 +21,7 @@ use crate::models::whisper::Whisper;
 use crate::task::{Event, Recogniser, Recognition, Stage, Watch};
 use candle_core::Device;
 use std::path::PathBuf;
+use std::thread;
 
 /// Where the models come from and how they are held.
 #[derive(Debug, Clone)]
@@ -236,11 +237,19 @@ impl Reader<'_> {
         let (checkpoint, device) = (Checkpoint::open(&self.settings.models)?, self.device);
         let tokenizer = checkpoint.tokenizer()?;
         parts.step()?;
-        let llm = self.llm(&checkpoint, parts.watch)?;
+        // Side by side, since reading each network keeps one thread busy for most of its time.
+        let sound = || -> Result<(Flow, Vocoder)> {
+            let flow = checkpoint.flow(&checkpoint.flow_config()?, device)?;
+            Ok((flow, checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?))
+        };
+        let (llm, sound) = thread::scope(|scope| {
+            let sound = scope.spawn(sound);
+            (self.llm(&checkpoint, parts.watch), sound.join())
+        });
+        let llm = llm?;
         parts.step()?;
-        let flow = checkpoint.flow(&checkpoint.flow_config()?, device)?;
+        let (flow, vocoder) = sound.map_err(|_| Error::internal("reading the networks failed"))??;
         parts.step()?;
-        let vocoder = checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?;
         parts.step()?;
         let prefixes = Prefixes::default();
         Ok(Speaking { device: device.clone(), tokenizer, llm, prefixes, flow, vocoder })
