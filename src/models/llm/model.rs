@@ -492,10 +492,10 @@ pub(super) mod tests {
         assert!(model.unembedding(Some(&[5200])).is_err());
     }
 
-    /// The statement of quality for quantised weights, on random ones, whose errors nothing averages out: the cosine of
+    /// The statement of quality for narrow weights (see `docs/performance.md`), on random ones, the hardest: the cosine of
     /// all logits, and how often the same id is the most likely one.
     #[test]
-    fn quantised_weights_give_nearly_the_same_logits() {
+    fn narrow_weights_give_nearly_the_same_logits() {
         let config = Config { hidden_size: 256, intermediate_size: 512, num_attention_heads: 4, ..config() };
         let ids = ids(48);
         let logits = |kind: WeightKind| {
@@ -507,10 +507,10 @@ pub(super) mod tests {
         let (exact, chosen): (Vec<f32>, Vec<u32>) = logits(WeightKind::F32);
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         let stated = [
-            (WeightKind::Bf16, 0.9999, 46),
+            (WeightKind::Bf16, 0.9998, 45),
             (WeightKind::F16, 0.99999, 47),
-            (WeightKind::Q8, 0.9999, 45),
-            (WeightKind::Q4, 0.98, 36),
+            (WeightKind::Q8, 0.998, 38),
+            (WeightKind::Q4, 0.9, 15),
         ];
         let found = stated.map(|(kind, ..)| {
             let (found, also_chosen) = logits(kind);
