@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The name of the model that speaks, with all that analyses recordings for it.
@@ -569,11 +570,19 @@ impl Reader<'_> {
         let (checkpoint, device) = (Checkpoint::open(&self.settings.models)?, self.device);
         let tokenizer = checkpoint.tokenizer()?;
         parts.step()?;
-        let llm = self.llm(&checkpoint, parts.watch)?;
+        // Side by side, since reading each network keeps one thread busy for most of its time.
+        let sound = || -> Result<(Flow, Vocoder)> {
+            let flow = checkpoint.flow(&checkpoint.flow_config()?, device)?;
+            Ok((flow, checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?))
+        };
+        let (llm, sound) = thread::scope(|scope| {
+            let sound = scope.spawn(sound);
+            (self.llm(&checkpoint, parts.watch), sound.join())
+        });
+        let llm = llm?;
         parts.step()?;
-        let flow = checkpoint.flow(&checkpoint.flow_config()?, device)?;
+        let (flow, vocoder) = sound.map_err(|_| Error::internal("reading the networks failed"))??;
         parts.step()?;
-        let vocoder = checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?;
         parts.step()?;
         let prefixes = Prefixes::default();
         Ok(Speaking { device: device.clone(), tokenizer, llm, prefixes, flow, vocoder })
