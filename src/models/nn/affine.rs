@@ -88,7 +88,8 @@ impl Affine {
             Weight::Arranged(matrix) => {
                 let (x, bias) = (x.contiguous()?, self.bias.as_ref().map(host::values).transpose()?);
                 let base = then.base.map(Tensor::contiguous).transpose()?;
-                let (base, gate) = (base.as_ref().map(host::values).transpose()?, then.gate.map(host::values).transpose()?);
+                let (base, gate) =
+                    (base.as_ref().map(host::values).transpose()?, then.gate.map(host::values).transpose()?);
                 let finish = Finish {
                     bias: bias.as_deref(),
                     activation: then.activation,
@@ -129,7 +130,8 @@ mod tests {
             let map = Affine::new(&w, Some(b.clone())).unwrap();
             let exact = Affine::new(&f64(&w), Some(f64(&b))).unwrap();
             for rows in [1, 2, 5, 14, 15, 97, 400] {
-                let (x, base, gate) = (noise(3, (rows, inputs)), noise(4, (rows, outputs)), noise(5, outputs));
+                let (x, base, gate) =
+                    (noise(3, (rows, inputs)), noise(4, (rows, outputs)), noise(5, outputs));
                 let found = map.forward(&x).unwrap();
                 let wanted = exact.forward(&f64(&x)).unwrap();
                 assert!(largest_difference(&found, &wanted) < 1e-4, "{inputs} {outputs} {rows}");

@@ -46,7 +46,8 @@ fn arranged(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
     let sides: Vec<(Matrix, Matrix)> = sides.collect();
     let mut out = vec![0f32; batch * queries * heads * width];
     let blocks = queries.div_ceil(QUERIES);
-    let rows = out.chunks_mut(queries * heads * width).flat_map(|rows| rows.chunks_mut(QUERIES * heads * width));
+    let rows =
+        out.chunks_mut(queries * heads * width).flat_map(|rows| rows.chunks_mut(QUERIES * heads * width));
     let rows: Vec<&mut [f32]> = rows.collect();
     rows.into_par_iter().enumerate().for_each_init(Vec::new, |scores, (index, out)| {
         let (batch, first) = (index / blocks, index % blocks * QUERIES);
@@ -115,7 +116,11 @@ impl Loop for Block<'_> {
         for (row, share) in self.scores.chunks_exact_mut(keys).zip(&mut shares) {
             *share = 1.0 / exponentials::<W>(row);
         }
-        self.values.multiply_here::<W>(Windows::strided(self.scores, rows, keys, keys), self.out, self.stride);
+        self.values.multiply_here::<W>(
+            Windows::strided(self.scores, rows, keys, keys),
+            self.out,
+            self.stride,
+        );
         for (row, share) in self.out.chunks_mut(self.stride).zip(&shares[..rows]) {
             row[..self.width].iter_mut().for_each(|value| *value *= share);
         }

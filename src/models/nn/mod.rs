@@ -8,10 +8,14 @@ pub(crate) mod host;
 pub mod linear;
 mod matrix;
 pub mod norm;
+pub mod picture;
 mod q8;
 pub mod source;
+pub mod sums;
+mod tile;
 pub(crate) mod vectors;
 mod widened;
+mod winograd;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

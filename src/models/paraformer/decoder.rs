@@ -212,7 +212,13 @@ impl CrossAttention {
         if heads == 0 || !width.is_multiple_of(heads) {
             bail!("queries of {width} values cannot be cut into {heads} heads");
         }
-        Ok(Self { q, kv: Affine::load(&vb.pp("linear_k_v"))?, out: Affine::load(&vb.pp("linear_out"))?, heads, width })
+        Ok(Self {
+            q,
+            kv: Affine::load(&vb.pp("linear_k_v"))?,
+            out: Affine::load(&vb.pp("linear_out"))?,
+            heads,
+            width,
+        })
     }
 
     fn forward(

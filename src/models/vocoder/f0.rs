@@ -31,7 +31,10 @@ impl F0Predictor {
 
     /// Mel `[1, t, bands]` to `t` frequencies in Hz.
     pub(super) fn forward(&self, mel: &Tensor) -> Result<Vec<f32>> {
-        let hidden = self.convolutions.iter().try_fold(mel.clone(), |x, layer| layer.activated(&x, Activation::Elu))?;
+        let hidden = self
+            .convolutions
+            .iter()
+            .try_fold(mel.clone(), |x, layer| layer.activated(&x, Activation::Elu))?;
         let f0 = self.classifier.forward(&hidden)?.abs()?;
         f0.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }

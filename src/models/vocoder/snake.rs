@@ -119,7 +119,8 @@ mod tests {
             Snake::new(&VarBuilder::from_tensors(weights, dtype, &Device::Cpu)).unwrap()
         };
         let formula = snake(DType::F64).forward(&x.to_dtype(DType::F64).unwrap()).unwrap();
-        let wanted: Vec<f32> = formula.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let wanted: Vec<f32> =
+            formula.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         each(Rows(&snake(DType::F32), x.flatten_all().unwrap().to_vec1().unwrap(), &wanted));
     }
 }
