@@ -73,7 +73,6 @@ impl<'a> Windows<'a> {
 
     /// The values of row `i` under one tap; rows beyond the last are the last one again.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "part of the innermost loop")]
     pub(super) fn under(&self, i: usize, tap: usize) -> &[f32] {
         let row = i.min(self.rows - 1);
         &self.values[row * self.step + tap * self.reach..][..self.run]
@@ -147,9 +146,10 @@ impl Matrix {
             bail!("an empty product");
         }
         let threads = rayon::current_num_threads();
-        // Three tasks for each thread, so that none waits long for the last one.
-        let fair = windows.rows.div_ceil(3 * threads);
-        let rows = fair.min(TASK / self.depth).next_multiple_of(TALL);
+        // A matrix beyond a core's own cache is read again for each task; of a smaller one, more tasks are fairer.
+        let least = if self.panels.len() * PANEL > TASK { threads } else { 3 * threads };
+        let tasks = windows.rows.div_ceil((TASK / self.depth).max(1)).max(least).next_multiple_of(threads);
+        let rows = windows.rows.div_ceil(tasks).next_multiple_of(TALL);
         if windows.rows < threads * TALL {
             self.multiply_few(windows, finish, out);
             return Ok(());
@@ -230,7 +230,6 @@ impl Loop for Strips<'_> {
 
 impl Strips<'_> {
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn in_tiles<W: Width, const R: usize, const C: usize>(mut self) {
         for strip in 0..self.width.div_ceil(C) {
             let mut first = 0;
@@ -247,7 +246,6 @@ impl Strips<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn tile<W: Width, const R: usize, const C: usize>(&mut self, first: usize, strip: usize) -> usize {
         let depth = self.matrix.depth;
         let panel = self.panels + strip * C / PANEL;
@@ -267,7 +265,6 @@ impl Strips<'_> {
 impl Finish<'_> {
     /// `sums` are the columns from `column` on; the first is number `start` of the whole product.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     pub(super) fn apply<W: Width, const C: usize>(
         &self,
         mut sums: [f32; C],
@@ -292,7 +289,6 @@ impl Finish<'_> {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn add<const C: usize>(sums: &mut [f32; C], values: &[f32]) {
     if let Ok(values) = <&[f32; C]>::try_from(values) {
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);

@@ -11,7 +11,6 @@ use std::arch::x86_64::*;
 
 /// The sums of `R` rows from `first` on over `C` columns of a panel from `column` on.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 #[allow(unsafe_code)]
 pub(super) fn sums<W: Width, const R: usize, const C: usize>(
     windows: &Windows<'_>,

@@ -140,7 +140,6 @@ impl Task<'_> {
 
     /// Six rows from `row` on to their values at the places, each `way` behind the former one.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn turn<W: Width>(&self, row: usize, to: &mut [f32], way: usize) {
         let inputs = self.kernel.inputs;
         let start = |k: usize| (row + k * self.dilation) * inputs;
@@ -158,7 +157,6 @@ impl Task<'_> {
 
     /// Products at the places, each `way` behind the former one, to the four rows from `row` of `out` on.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn turn_back<W: Width>(&mut self, row: usize, products: &[f32], way: usize) {
         let outputs = self.kernel.outputs;
         for channel in (0..outputs).step_by(LANES) {
@@ -178,7 +176,6 @@ impl Task<'_> {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn to_places<W: Width>(d: &[[f32; LANES]; PLACES]) -> [[f32; LANES]; PLACES] {
     let mut t = [[0f32; LANES]; PLACES];
     for l in 0..LANES {
@@ -195,7 +192,6 @@ fn to_places<W: Width>(d: &[[f32; LANES]; PLACES]) -> [[f32; LANES]; PLACES] {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn from_places<W: Width>(m: &[[f32; LANES]; PLACES]) -> [[f32; LANES]; ROWS] {
     let mut y = [[0f32; LANES]; ROWS];
     for l in 0..LANES {
