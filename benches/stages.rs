@@ -18,17 +18,19 @@ use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
 use std::time::Instant;
 use stepaudio::models::flow::VoicePrompt;
+use stepaudio::models::synthesis::{StreamConfig, Synthesizer};
 use stepaudio::models::vocoder::gaussian;
 use stepaudio::models::whisper::Options;
 
 /// A clone of a 10 s text with a voice of 6 s, then the recognisers on 30 s.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 10] = [
     "linguistic",
     "semantic",
     "speaker",
     "encoder",
     "flow",
     "vocoder",
+    "first-sound",
     "paraformer",
     "whisper-encoder",
     "whisper",
@@ -84,6 +86,7 @@ fn stage(name: &str) -> Stage {
         "encoder" => flow(1),
         "flow" => flow(10),
         "vocoder" => vocoder(),
+        "first-sound" => first_sound(),
         "paraformer" => paraformer(),
         "whisper-encoder" => whisper_tokens(1),
         "whisper" => whisper_tokens(50),
@@ -122,14 +125,43 @@ fn flow(steps: usize) -> Stage {
     let mut config = checkpoint.flow_config().expect("the configuration");
     config.decoder.n_timesteps = steps;
     let flow = checkpoint.flow(&config, &Device::Cpu).expect("the flow");
+    let (voice, spoken) = spoken();
+    let noise = normal(&[80, 2 * (PROMPT_ROWS + SPOKEN_ROWS)], 1.0);
+    Box::new(move || {
+        let mel = flow.sample(&voice, &spoken, &noise, &mut |_| ControlFlow::Continue(()));
+        drop::<Tensor>(mel.expect("a spectrogram"));
+    })
+}
+
+/// A voice and what it says, as rows of codes.
+fn spoken() -> (VoicePrompt, Vec<[i64; 2]>) {
     let count = PROMPT_ROWS + SPOKEN_ROWS;
     let rows: Vec<[i64; 2]> = (0..count as i64).map(|i| [i % 1024, 1025 + i % 4096]).collect();
     let (prompt, spoken) = rows.split_at(PROMPT_ROWS);
     let voice = VoicePrompt::new(prompt.to_vec(), &normal(&[2 * PROMPT_ROWS, 80], 1.0), &normal(&[192], 1.0));
-    let (voice, spoken, noise) = (voice.expect("a voice"), spoken.to_vec(), normal(&[80, 2 * count], 1.0));
+    (voice.expect("a voice"), spoken.to_vec())
+}
+
+/// From the codes of the first chunk of a stream to its samples, the voice's prompt included.
+fn first_sound() -> Stage {
+    let checkpoint = published();
+    let config = checkpoint.flow_config().expect("the configuration");
+    let flow = checkpoint.flow(&config, &Device::Cpu).expect("the flow");
+    let config = checkpoint.vocoder_config().expect("the configuration");
+    let vocoder = checkpoint.vocoder(&config, &Device::Cpu).expect("the vocoder");
+    let (voice, noise) = (spoken().0, normal(&[80, 2 * (PROMPT_ROWS + SPOKEN_ROWS)], 1.0));
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
     Box::new(move || {
-        let mel = flow.sample(&voice, &spoken, &noise, &mut |_| ControlFlow::Continue(()));
-        drop::<Tensor>(mel.expect("a spectrogram"));
+        let synthesizer = Synthesizer { flow: &flow, vocoder: &vocoder };
+        let stream = synthesizer.stream(voice.clone(), noise.clone(), &StreamConfig::default());
+        let mut stream = stream.expect("a stream");
+        let mut codes = [1, 2, 1025, 1026, 1027].into_iter().cycle();
+        let mut heard = 0;
+        while heard == 0 {
+            let group: Vec<u32> = codes.by_ref().take(5).collect();
+            let go = &mut |_| ControlFlow::Continue(());
+            heard = stream.push(&group, &mut gaussian(&mut rng), go).expect("samples").len();
+        }
     })
 }
 

@@ -67,8 +67,9 @@ def product_rate(size=2048):
 class Ours:
     """The bench of the repository, which runs a stage whenever it is asked."""
 
-    def __init__(self):
-        command = ["cargo", "bench", "--quiet", "--locked", "--bench", "stages", "--", "--on-request"]
+    def __init__(self, program):
+        build = ["cargo", "bench", "--quiet", "--locked", "--bench", "stages", "--"]
+        command = [*([program] if program else build), "--on-request"]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, name):
@@ -84,10 +85,11 @@ class Ours:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("stages", nargs="*", choices=[*STAGES, []])
+    parser.add_argument("--program", help="the bench `stages`, where it is built already")
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="all by default")
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    ours = Ours()
+    ours = Ours(arguments.program)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {product_rate() / 1e9:.0f} GFLOP/s")
     print(f"{'stage':<16}{'PyTorch':>10}{'ours':>10}{'ratio':>7}")
     for name in arguments.stages or STAGES:

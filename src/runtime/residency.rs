@@ -570,15 +570,20 @@ impl Reader<'_> {
         let (checkpoint, device) = (Checkpoint::open(&self.settings.models)?, self.device);
         let tokenizer = checkpoint.tokenizer()?;
         parts.step()?;
-        // Side by side, since reading each network keeps one thread busy for most of its time.
+        // Side by side, since reading each network keeps one thread busy for most of its time. A GPU has one stream for each
+        // thread, and what one writes another may not see yet.
         let sound = || -> Result<(Flow, Vocoder)> {
             let flow = checkpoint.flow(&checkpoint.flow_config()?, device)?;
             Ok((flow, checkpoint.vocoder(&checkpoint.vocoder_config()?, device)?))
         };
-        let (llm, sound) = thread::scope(|scope| {
-            let sound = scope.spawn(sound);
-            (self.llm(&checkpoint, parts.watch), sound.join())
-        });
+        let (llm, sound) = if device.is_cpu() {
+            thread::scope(|scope| {
+                let sound = scope.spawn(&sound);
+                (self.llm(&checkpoint, parts.watch), sound.join())
+            })
+        } else {
+            (self.llm(&checkpoint, parts.watch), Ok(sound()))
+        };
         let llm = llm?;
         parts.step()?;
         let (flow, vocoder) = sound.map_err(|_| Error::internal("reading the networks failed"))??;

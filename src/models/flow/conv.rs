@@ -1,5 +1,6 @@
 //! Causal convolution over rows [b, t, d], with the rows before a chunk carried along.
 
+use crate::models::nn::activation::Activation;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -20,9 +21,9 @@ impl CausalConv {
         self.0.taps() - 1
     }
 
-    /// A whole utterance: x [b, t, in] -> [b, t, out].
-    pub(super) fn whole(&self, x: &Tensor) -> Result<Tensor> {
-        self.0.forward(x)
+    /// A whole utterance, activated first: x [b, t, in] -> [b, t, out].
+    pub(super) fn whole(&self, x: &Tensor, before: Activation) -> Result<Tensor> {
+        self.0.forward_between(&before, x, Activation::None, None)
     }
 
     /// The next rows of an utterance: x [b, t, in] -> [b, t, out].
@@ -58,7 +59,7 @@ mod tests {
         let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let conv = CausalConv::load(&vb).unwrap();
         let x = wave((2, 9, 3), 0.21);
-        let whole = conv.whole(&x).unwrap();
+        let whole = conv.whole(&x, Activation::None).unwrap();
         let (mut past, mut parts, mut start) = (None, Vec::new(), 0);
         for rows in [1, 1, 4, 3] {
             let chunk = x.narrow(1, start, rows).unwrap();

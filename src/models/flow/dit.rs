@@ -8,6 +8,7 @@ use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention;
 use crate::models::nn::norm::{LayerNorm, layer_norm};
+use crate::models::nn::sums::gated;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -181,20 +182,20 @@ impl Block {
         let m = self.modulation.get(at.step)?;
         let normed =
             |h: &Tensor, first: usize| layer_norm(h, &m.get(first + 1)?, &m.get(first)?, ADAPTIVE_EPS);
-        let gated = |h: Tensor, y: &Tensor, first: usize| h + y.broadcast_mul(&m.get(first + 2)?)?;
+        let gated = |h: &Tensor, y: &Tensor, first: usize| gated(h, y, &m.get(first + 2)?);
         let (attention, convolutions) = match past {
             Some((state, window)) => (Some((&mut state.attention, window)), Some(&mut state.convolutions)),
             None => (None, None),
         };
         let y = self.attention.forward(&normed(&h, 0)?, attention)?;
         trace(Stage::Attention(at.step, at.index), &y)?;
-        let h = gated(h, &y, 0)?;
+        let h = gated(&h, &y, 0)?;
         let y = self.conv.forward(&normed(&h, 6)?, convolutions)?;
         trace(Stage::Convolution(at.step, at.index), &y)?;
-        let h = gated(h, &y, 6)?;
+        let h = gated(&h, &y, 6)?;
         let y = self.narrow.forward(&self.widen.activated(&normed(&h, 3)?, Activation::GeluTanh)?)?;
         trace(Stage::Perceptron(at.step, at.index), &y)?;
-        let h = gated(h, &y, 3)?;
+        let h = gated(&h, &y, 3)?;
         trace(Stage::Block(at.step, at.index), &h)?;
         Ok(h)
     }
@@ -270,12 +271,14 @@ impl ConvBlock {
     }
 
     fn forward(&self, x: &Tensor, past: Option<&mut [Option<Tensor>; 2]>) -> Result<Tensor> {
-        let between = |y: &Tensor| Activation::Mish.forward(&self.norm.forward(y)?);
         match past {
-            None => self.second.whole(&between(&self.first.whole(x)?)?),
+            None => {
+                let y = self.norm.forward(&self.first.whole(x, Activation::None)?)?;
+                self.second.whole(&y, Activation::Mish)
+            }
             Some([first, second]) => {
-                let y = between(&self.first.chunk(x, first)?)?;
-                self.second.chunk(&y, second)
+                let y = self.norm.forward(&self.first.chunk(x, first)?)?;
+                self.second.chunk(&Activation::Mish.forward(&y)?, second)
             }
         }
     }

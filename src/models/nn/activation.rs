@@ -57,7 +57,6 @@ impl Activation {
 
     /// Replaces `values` by the function of them.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     pub(super) fn apply<W: Width>(self, values: &mut [f32]) {
         match self {
             Self::None => (),
@@ -73,38 +72,34 @@ impl Activation {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn over(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    values.iter_mut().for_each(|value| *value = function(*value));
+    for value in values {
+        *value = function(*value);
+    }
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn elu<W: Width>(v: f32) -> f32 {
     if v > 0.0 { v } else { exp::<W>(v) - 1.0 }
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn silu_of<W: Width>(v: f32) -> f32 {
     v / (1.0 + exp::<W>(-v))
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn gelu_of<W: Width>(v: f32) -> f32 {
     0.5 * v * (1.0 + erf::<W>(v * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn gelu_tanh_of<W: Width>(v: f32) -> f32 {
     const SLOPE: f32 = -1.595_769;
     v / (1.0 + exp::<W>(SLOPE * v * W::multiply_add(0.044_715 * v, v, 1.0)))
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn mish_of<W: Width>(v: f32) -> f32 {
     let e = exp::<W>(v.min(20.0));
     let n = e * (e + 2.0);
@@ -115,7 +110,6 @@ fn mish_of<W: Width>(v: f32) -> f32 {
 ///
 /// Outside ±87 the result is clamped to the smallest and largest powers. Polynomial: Cephes `expf`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 pub(super) fn exp<W: Width>(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
@@ -135,7 +129,6 @@ pub(super) fn exp<W: Width>(x: f32) -> f32 {
 
 /// erf to 4e-7, free of branches so that loops over it vectorise: the rational function of Eigen's `erf`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn erf<W: Width>(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let s = x * x;

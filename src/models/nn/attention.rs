@@ -129,7 +129,6 @@ impl Loop for Block<'_> {
 
 /// Replaces scores by the powers of e of how far they are below the largest one, and gives the sum.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn exponentials<W: Width>(scores: &mut [f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; LANES];
     let (blocks, rest) = scores.as_chunks::<LANES>();

@@ -9,6 +9,7 @@ use super::activation::Activation;
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
 use super::vectors::{Loop, Width, widest};
+use super::winograd::Turned;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -64,6 +65,8 @@ pub struct Conv1d {
 enum Kernel {
     /// In f32 on a CPU.
     Arranged(Arc<Matrix>),
+    /// The same, where fewer multiplications are possible.
+    Turned(Arc<Turned>),
     Dense(Tensor),
 }
 
@@ -129,10 +132,12 @@ impl Conv1d {
         if taps == 0 || dims.0 == 0 || dims.1 == 0 {
             bail!("a convolution needs a kernel, not {:?}", kernel.dims());
         }
-        let kernel = if host::is_here(&kernel) {
-            Kernel::Arranged(Arc::new(Matrix::new(&kernel)?))
-        } else {
+        let kernel = if !host::is_here(&kernel) {
             Kernel::Dense(kernel)
+        } else if config.stride == 1 && Turned::suits(taps, dims.0 / taps, dims.1) {
+            Kernel::Turned(Arc::new(Turned::new(&kernel, taps)?))
+        } else {
+            Kernel::Arranged(Arc::new(Matrix::new(&kernel)?))
         };
         Ok(Self { kernel, dims, bias, taps, config })
     }
@@ -172,25 +177,18 @@ impl Conv1d {
     ) -> Result<Tensor> {
         let plan = Plan::new(x, self.dims, self.taps, self.config)?;
         let shape = (plan.batch, plan.rows_out, plan.c_out);
-        match &self.kernel {
-            Kernel::Arranged(kernel) => {
-                let (x, base) = (x.contiguous()?, base.map(Tensor::contiguous).transpose()?);
-                let (bias, base) = (
-                    self.bias.as_ref().map(host::values).transpose()?,
-                    base.as_ref().map(host::values).transpose()?,
-                );
-                let finish =
-                    Finish { bias: bias.as_deref(), activation, base: base.as_deref(), ..Finish::default() };
-                host::tensor(plan.multiply(kernel, before, &host::values(&x)?, finish)?, shape)
-            }
-            Kernel::Dense(kernel) => {
-                let x = if before.is_nothing() { x.clone() } else { before.forward(x)? };
-                let y = plan.gather(&x)?.matmul(kernel)?.reshape(shape)?;
-                let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
-                let y = activation.forward(&y)?;
-                base.map_or(Ok(y.clone()), |base| base + &y)
-            }
+        if let Kernel::Dense(kernel) = &self.kernel {
+            let x = if before.is_nothing() { x.clone() } else { before.forward(x)? };
+            let y = plan.gather(&x)?.matmul(kernel)?.reshape(shape)?;
+            let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
+            let y = activation.forward(&y)?;
+            return base.map_or(Ok(y.clone()), |base| base + &y);
         }
+        let (x, base) = (x.contiguous()?, base.map(Tensor::contiguous).transpose()?);
+        let bias = self.bias.as_ref().map(host::values).transpose()?;
+        let base = base.as_ref().map(host::values).transpose()?;
+        let finish = Finish { bias: bias.as_deref(), activation, base: base.as_deref(), ..Finish::default() };
+        host::tensor(plan.multiply(&self.kernel, before, &host::values(&x)?, finish)?, shape)
     }
 }
 
@@ -375,12 +373,12 @@ impl Plan {
     /// The product of the windows of the input, to which `before` is done, and the kernel: `[b * rows_out, c_out]`.
     fn multiply(
         &self,
-        kernel: &Matrix,
+        kernel: &Kernel,
         before: &impl Before,
         x: &[f32],
         finish: Finish<'_>,
     ) -> Result<Vec<f32>> {
-        let Conv1dConfig { padding: (left, right), stride, dilation } = self.config;
+        let Conv1dConfig { padding: (left, right), dilation, .. } = self.config;
         let rows = left + self.rows_in + right;
         let x = if (left, right) == (0, 0) && before.is_nothing() {
             Cow::Borrowed(x)
@@ -390,18 +388,26 @@ impl Plan {
         let mut out = vec![0f32; self.batch * self.rows_out * self.c_out];
         let outs = out.chunks_exact_mut(self.rows_out * self.c_out);
         for (index, (x, out)) in x.chunks_exact(rows * self.c_in).zip(outs).enumerate() {
-            let windows = Windows {
-                values: x,
-                rows: self.rows_out,
-                step: stride * self.c_in,
-                taps: self.taps,
-                reach: dilation * self.c_in,
-                run: self.c_in,
-            };
             let base = finish.base.map(|base| &base[index * out.len()..][..out.len()]);
-            kernel.multiply(windows, Finish { base, ..finish }, out)?;
+            let finish = Finish { base, ..finish };
+            match kernel {
+                Kernel::Arranged(kernel) => kernel.multiply(self.windows(x), finish, out)?,
+                Kernel::Turned(kernel) => kernel.multiply(x, dilation, finish, out)?,
+                Kernel::Dense(_) => bail!("a kernel that is not arranged"),
+            }
         }
         Ok(out)
+    }
+
+    fn windows<'a>(&self, values: &'a [f32]) -> Windows<'a> {
+        Windows {
+            values,
+            rows: self.rows_out,
+            step: self.config.stride * self.c_in,
+            taps: self.taps,
+            reach: self.config.dilation * self.c_in,
+            run: self.c_in,
+        }
     }
 
     /// A copy of the rows of each batch element between rows of zeros, with `before` done to it.
@@ -548,6 +554,28 @@ mod tests {
             let candle = candle.broadcast_add(&bias.reshape((1, c_out, 1)).unwrap()).unwrap();
             prop_assert!(difference(&y, &candle) < 1e-4);
             prop_assert!(difference(&forward_elsewhere(&weight, &bias, config, &x), &candle) < 1e-4);
+        }
+
+        #[test]
+        fn fewer_multiplications_agree_with_candle(
+            (batch, t, taps, dilation) in (1usize..3, 1usize..300, 3usize..12, 1usize..6),
+            (c_in, c_out, relu) in (2usize..5, 2usize..5, any::<bool>()),
+        ) {
+            let (c_in, c_out) = (16 * c_in, 16 * c_out);
+            let side = taps / 2 * dilation;
+            prop_assume!(t + 2 * side > (taps - 1) * dilation);
+            let (x, weight, bias) = (random(&[batch, t, c_in]), random(&[c_out, c_in, taps]), random(&[c_out]));
+            let config = Conv1dConfig { padding: (side, side), stride: 1, dilation };
+            let conv = Conv1d::new(&weight, Some(bias.clone()), config).unwrap();
+            let before = if relu { Activation::Relu } else { Activation::None };
+            let base = random(conv.forward(&x).unwrap().dims());
+            let y = conv.forward_between(&before, &x, Activation::None, Some(&base)).unwrap();
+            let candle = channels_first(&before.forward(&x).unwrap());
+            let candle = candle.conv1d(&weight, side, 1, dilation, 1).unwrap();
+            let candle = candle.broadcast_add(&bias.reshape((1, c_out, 1)).unwrap()).unwrap();
+            let candle = (candle + channels_first(&base)).unwrap();
+            // Sums of hundreds of products of about one each.
+            prop_assert!(difference(&y, &candle) < 2e-3, "{}", difference(&y, &candle));
         }
 
         #[test]

@@ -5,12 +5,13 @@
 //! makes a convolution along time the same product.
 
 use super::activation::Activation;
+use super::tile;
 use super::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
 /// Columns of a panel.
-const PANEL: usize = 32;
+pub(super) const PANEL: usize = 32;
 /// The tallest tile, with vectors of 512 bits.
 const TALL: usize = 14;
 /// Values of the left operand that one task goes through for every panel: they stay in a core's own cache.
@@ -68,6 +69,13 @@ impl<'a> Windows<'a> {
 
     fn depth(&self) -> usize {
         self.taps * self.run
+    }
+
+    /// The values of row `i` under one tap; rows beyond the last are the last one again.
+    #[inline(always)]
+    pub(super) fn under(&self, i: usize, tap: usize) -> &[f32] {
+        let row = i.min(self.rows - 1);
+        &self.values[row * self.step + tap * self.reach..][..self.run]
     }
 
     fn part(self, first: usize, rows: usize) -> Self {
@@ -138,9 +146,10 @@ impl Matrix {
             bail!("an empty product");
         }
         let threads = rayon::current_num_threads();
-        // Three tasks for each thread, so that none waits long for the last one.
-        let fair = windows.rows.div_ceil(3 * threads);
-        let rows = fair.min(TASK / self.depth).next_multiple_of(TALL);
+        // A matrix beyond a core's own cache is read again for each task; of a smaller one, more tasks are fairer.
+        let least = if self.panels.len() * PANEL > TASK { threads } else { 3 * threads };
+        let tasks = windows.rows.div_ceil((TASK / self.depth).max(1)).max(least).next_multiple_of(threads);
+        let rows = windows.rows.div_ceil(tasks).next_multiple_of(TALL);
         if windows.rows < threads * TALL {
             self.multiply_few(windows, finish, out);
             return Ok(());
@@ -221,7 +230,6 @@ impl Loop for Strips<'_> {
 
 impl Strips<'_> {
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn in_tiles<W: Width, const R: usize, const C: usize>(mut self) {
         for strip in 0..self.width.div_ceil(C) {
             let mut first = 0;
@@ -238,12 +246,11 @@ impl Strips<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn tile<W: Width, const R: usize, const C: usize>(&mut self, first: usize, strip: usize) -> usize {
         let depth = self.matrix.depth;
         let panel = self.panels + strip * C / PANEL;
-        let panel = self.matrix.panels[panel * depth..][..depth].as_flattened().as_chunks::<C>().0;
-        let sums = sums::<W, R, C>(&self.windows, first, panel, strip % (PANEL / C));
+        let panel = &self.matrix.panels[panel * depth..][..depth];
+        let sums: [[f32; C]; R] = tile::sums::<W, R, C>(&self.windows, first, panel, strip * C % PANEL);
         let (column, rows) = (strip * C, R.min(self.windows.rows - first));
         let columns = C.min(self.width - column);
         for (i, sums) in sums.into_iter().enumerate().take(rows) {
@@ -255,40 +262,10 @@ impl Strips<'_> {
     }
 }
 
-/// The sums of `R` rows over `C` columns; rows beyond the last are the last one again.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
-fn sums<W: Width, const R: usize, const C: usize>(
-    windows: &Windows<'_>,
-    first: usize,
-    panel: &[[f32; C]],
-    part: usize,
-) -> [[f32; C]; R] {
-    let (run, parts) = (windows.run, PANEL / C);
-    let mut sums = [[0f32; C]; R];
-    for tap in 0..windows.taps {
-        let rows: [&[f32]; R] = std::array::from_fn(|i| {
-            let row = (first + i).min(windows.rows - 1);
-            &windows.values[row * windows.step + tap * windows.reach..][..run]
-        });
-        let block = &panel[tap * run * parts..][..run * parts];
-        for k in 0..run {
-            let b = &block[k * parts + part];
-            for (sums, row) in sums.iter_mut().zip(&rows) {
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = W::multiply_add(row[k], *b, *sum);
-                }
-            }
-        }
-    }
-    sums
-}
-
 impl Finish<'_> {
     /// `sums` are the columns from `column` on; the first is number `start` of the whole product.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
-    fn apply<W: Width, const C: usize>(
+    pub(super) fn apply<W: Width, const C: usize>(
         &self,
         mut sums: [f32; C],
         column: usize,
@@ -312,11 +289,90 @@ impl Finish<'_> {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn add<const C: usize>(sums: &mut [f32; C], values: &[f32]) {
     if let Ok(values) = <&[f32; C]>::try_from(values) {
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     } else {
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::nn::vectors::each;
+    use crate::models::nn::{host, noise};
+
+    fn values(seed: u64, count: usize) -> Vec<f32> {
+        noise(seed, count).to_vec1().unwrap()
+    }
+
+    /// By the definition, in f64.
+    fn naive(windows: &Windows<'_>, matrix: &[f32], width: usize) -> Vec<f32> {
+        let value = |i: usize, column: usize| {
+            let terms = (0..windows.taps).flat_map(|tap| (0..windows.run).map(move |k| (tap, k)));
+            terms.fold(0f64, |sum, (tap, k)| {
+                let x = windows.values[i * windows.step + tap * windows.reach + k];
+                sum + f64::from(x) * f64::from(matrix[(tap * windows.run + k) * width + column])
+            })
+        };
+        (0..windows.rows).flat_map(|i| (0..width).map(move |column| value(i, column) as f32)).collect()
+    }
+
+    #[derive(Clone)]
+    struct Product<'a> {
+        matrix: &'a Matrix,
+        windows: Windows<'a>,
+        wanted: &'a [f32],
+    }
+
+    impl Loop for Product<'_> {
+        #[inline(always)]
+        fn run<W: Width>(self) {
+            let mut out = vec![f32::NAN; self.wanted.len()];
+            self.matrix.multiply_here::<W>(self.windows, &mut out, self.matrix.width);
+            check(&out, self.wanted, W::BITS);
+        }
+    }
+
+    fn check(found: &[f32], wanted: &[f32], bits: usize) {
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-4, "{bits}: {found} {wanted}");
+        }
+    }
+
+    #[test]
+    fn overlapping_and_parted_rows_are_multiplied_with_every_set_of_instructions() {
+        let x = values(1, 4000);
+        for (rows, step, taps, reach, run) in
+            [(1, 7, 1, 0, 7), (3, 5, 2, 20, 5), (14, 4, 3, 4, 4), (29, 8, 3, 24, 8), (100, 3, 1, 0, 9)]
+        {
+            for width in [1, 8, 18, 32, 33, 70] {
+                let windows = Windows { values: &x, rows, step, taps, reach, run };
+                let kernel = values(2, taps * run * width);
+                let tensor = host::tensor(kernel.clone(), (taps * run, width)).unwrap();
+                let matrix = Matrix::new(&tensor).unwrap();
+                let wanted = naive(&windows, &kernel, width);
+                each(Product { matrix: &matrix, windows, wanted: &wanted });
+                let mut out = vec![f32::NAN; wanted.len()];
+                matrix.multiply(windows, Finish::default(), &mut out).unwrap();
+                check(&out, &wanted, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let x = values(1, 30);
+        let matrix = Matrix::new(&noise(2, (10, 4))).unwrap();
+        let mut out = [0f32; 12];
+        let rows = |values| Windows::rows(values, 10);
+        assert!(matrix.multiply(rows(&x), Finish::default(), &mut out).is_ok());
+        assert!(matrix.multiply(rows(&x), Finish::default(), &mut out[1..]).is_err());
+        assert!(matrix.multiply(Windows::rows(&x, 5), Finish::default(), &mut out).is_err());
+        let beyond = Windows::strided(&x, 3, 11, 10);
+        assert!(matrix.multiply(beyond, Finish::default(), &mut out).is_err());
+        let finish = Finish { bias: Some(&x[..3]), ..Finish::default() };
+        assert!(matrix.multiply(rows(&x), finish, &mut out).is_err());
     }
 }

@@ -9,10 +9,14 @@ pub(crate) mod host;
 pub mod linear;
 mod matrix;
 pub mod norm;
+pub mod picture;
 pub(crate) mod simd;
 pub mod source;
+pub mod sums;
+mod tile;
 pub mod tiles;
 pub(crate) mod vectors;
+mod winograd;
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

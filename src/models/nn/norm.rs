@@ -64,12 +64,12 @@ fn two_passes(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Te
     let block = (BLOCK / width.max(1)).max(1) * width.max(1);
     let (weight, bias) = (&*weight, &*bias);
     out.par_chunks_mut(block).zip(values.par_chunks(block)).for_each(|(out, rows)| {
-        widest(Rows { out, rows, weight, bias, eps });
+        widest(Normalised { out, rows, weight, bias, eps });
     });
     host::tensor(out, x.shape())
 }
 
-struct Rows<'a> {
+struct Normalised<'a> {
     out: &'a mut [f32],
     rows: &'a [f32],
     weight: &'a [f32],
@@ -77,7 +77,7 @@ struct Rows<'a> {
     eps: f32,
 }
 
-impl Loop for Rows<'_> {
+impl Loop for Normalised<'_> {
     #[inline(always)]
     fn run<W: Width>(self) {
         let width = self.weight.len();
@@ -95,7 +95,6 @@ impl Loop for Rows<'_> {
 
 /// Running sums side by side: shorter dependency chains and smaller rounding errors than one.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let (blocks, rest) = row.as_chunks::<SUMS>();
     let mut sums = [0f32; SUMS];

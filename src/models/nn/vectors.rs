@@ -9,7 +9,6 @@ pub(crate) trait Width {
 
     /// `a * b + c`.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         if Self::FUSED { a.mul_add(b, c) } else { a * b + c }
     }

@@ -77,8 +77,8 @@ impl Decoder {
     }
 
     /// The number of tokens that it knows.
-    pub(super) fn vocabulary(&self) -> Result<usize> {
-        Ok(self.output.dims().0)
+    pub(super) fn vocabulary(&self) -> usize {
+        self.output.dims().0
     }
 
     /// The state before the first token; each token will see up to `reach` rows before those of its chunk.

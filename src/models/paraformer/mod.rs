@@ -200,8 +200,8 @@ impl Paraformer {
         vocabulary: Vec<String>,
     ) -> Result<Self> {
         let decoder = Decoder::new(&config.decoder, &vb.pp("decoder"))?;
-        if decoder.vocabulary()? != vocabulary.len() {
-            let (scores, pieces) = (decoder.vocabulary()?, vocabulary.len());
+        if decoder.vocabulary() != vocabulary.len() {
+            let (scores, pieces) = (decoder.vocabulary(), vocabulary.len());
             return Err(Error::model(
                 "the weights and `tokens.json` of the recogniser do not belong together",
             )
@@ -263,7 +263,7 @@ impl Paraformer {
     pub fn start(&self) -> Result<State> {
         Ok(State {
             encoder: self.encoder.start(self.chunking)?,
-            carry: self.predictor.start()?,
+            carry: self.predictor.start(),
             decoder: self.decoder.start(self.decoder_look_back * self.chunking.rows)?,
         })
     }

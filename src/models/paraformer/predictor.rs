@@ -84,8 +84,8 @@ impl Predictor {
     }
 
     /// Nothing carried over yet.
-    pub(super) fn start(&self) -> Result<Carry> {
-        Ok(Carry { alpha: 0.0, frame: self.silence.clone() })
+    pub(super) fn start(&self) -> Carry {
+        Carry { alpha: 0.0, frame: self.silence.clone() }
     }
 
     /// Tokens of the windows [chunks, window, d] that hold `rows` new rows; `last` when the utterance ends with them.

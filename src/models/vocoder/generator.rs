@@ -6,6 +6,7 @@ use super::Config;
 use super::snake::Snake;
 use crate::models::nn::activation::Activation;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d};
+use crate::models::nn::sums::sum;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use std::ops::Range;
@@ -167,20 +168,14 @@ impl Stage {
         observe(&format!("source_down{index}"), &source);
         let source = self.source_block.forward(&source)?;
         observe(&format!("source_resblock{index}"), &source);
-        let x = (x + source)?;
-        let mut sum: Option<Tensor> = None;
+        let x = sum(&[x, &source], 1.0)?;
+        let mut parts = Vec::with_capacity(self.blocks.len());
         for (kernel, block) in self.blocks.iter().enumerate() {
             let y = block.forward(&x)?;
             observe(&format!("resblock{index}.{kernel}"), &y);
-            sum = Some(match sum {
-                Some(sum) => (sum + y)?,
-                None => y,
-            });
+            parts.push(y);
         }
-        match sum {
-            Some(sum) => sum / self.blocks.len() as f64,
-            None => Ok(x),
-        }
+        sum(&parts.iter().collect::<Vec<_>>(), 1.0 / parts.len() as f64)
     }
 }
 

@@ -48,7 +48,6 @@ impl Before for Snake {
 
 /// `sin(x)^2` without branches, so that the compiler can vectorise it; exact to a few ulp of 1 while `|x|` is below 10^4.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "compiled once for each set of instructions")]
 fn sine_squared<W: Width>(x: f32) -> f32 {
     // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.;

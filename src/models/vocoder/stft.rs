@@ -5,11 +5,16 @@
 
 use super::IstftConfig;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d};
+use crate::models::nn::host;
 use candle_core::{DType, Device, Result, Tensor, bail};
+use rayon::prelude::*;
 use std::f64::consts::TAU;
 
 /// Logarithms of magnitudes are cut where their exponential reaches this.
 const LARGEST_MAGNITUDE: f64 = 100.;
+
+/// Rows that one task handles.
+const ROWS: usize = 1024;
 
 /// Analysis and synthesis with the same window.
 #[derive(Debug)]
@@ -76,10 +81,33 @@ impl Stft {
 
     /// `[1, rows, 2 * bins]` of log magnitudes, then numbers whose sine is the phase, to `(rows - 1) * hop` samples.
     pub(super) fn synthesise(&self, rows: &Tensor) -> Result<Vec<f32>> {
+        if host::is_here(rows) {
+            return self.invert(&self.spectrum(&rows.contiguous()?)?);
+        }
         let magnitude = rows.narrow(2, 0, self.bins)?.exp()?.minimum(LARGEST_MAGNITUDE)?;
         let phase = rows.narrow(2, self.bins, self.bins)?.sin()?;
         let spectrum = Tensor::cat(&[(&magnitude * phase.cos()?)?, (&magnitude * phase.sin()?)?], 2)?;
         self.invert(&spectrum)
+    }
+
+    /// The real and imaginary parts of [`Self::synthesise`], on all cores.
+    fn spectrum(&self, rows: &Tensor) -> Result<Tensor> {
+        let values = host::values(rows)?;
+        let mut spectrum = vec![0f32; values.len()];
+        let width = 2 * self.bins;
+        let blocks = spectrum.par_chunks_mut(ROWS * width).zip(values.par_chunks(ROWS * width));
+        blocks.for_each(|(spectrum, values)| {
+            for (parts, row) in spectrum.chunks_exact_mut(width).zip(values.chunks_exact(width)) {
+                let ((real, imaginary), (logarithms, sines)) =
+                    (parts.split_at_mut(self.bins), row.split_at(self.bins));
+                for bin in 0..self.bins {
+                    let magnitude = logarithms[bin].exp().min(LARGEST_MAGNITUDE as f32);
+                    let (sine, cosine) = sines[bin].sin().sin_cos();
+                    (real[bin], imaginary[bin]) = (magnitude * cosine, magnitude * sine);
+                }
+            }
+        });
+        host::tensor(spectrum, rows.shape())
     }
 
     /// `[1, rows, 2 * bins]` of real parts, then imaginary parts, to `(rows - 1) * hop` samples.

@@ -57,7 +57,10 @@ fn embed(
         // The network keeps one column per segment where the record repeats it over its frames.
         let spread = matches!(inner.rsplit('.').next(), Some("segments" | "context" | "gate"));
         match expected.shape.last() {
-            Some(&frames) if spread => report.check("speaker", &name, &expected, &over_time(tensor, frames)?),
+            Some(&frames) if spread => {
+                let spread = over_time(&tensor.t()?, frames)?.t()?;
+                report.check("speaker", &name, &expected, &spread);
+            }
             _ => report.check("speaker", &name, &expected, tensor),
         }
     }
