@@ -16,6 +16,7 @@ use std::env;
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -199,6 +200,7 @@ fn detach(context: &Context) -> Result<()> {
     let before = file.seek(SeekFrom::End(0)).map_err(fail)?;
     let arguments = env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut child = Command::new("/proc/self/exe")
+        .arg0("stepaudio")
         .args(arguments)
         .env(DETACHED, "1")
         .stdin(Stdio::null())

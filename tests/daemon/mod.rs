@@ -21,6 +21,7 @@ use stepaudio::audio::Audio;
 use stepaudio::error::Result;
 use stepaudio::models::llm::edits::Edit;
 use stepaudio::runtime::client::{Client, Outcome};
+use stepaudio::runtime::process;
 use stepaudio::runtime::socket::Socket;
 use stepaudio::runtime::status::{self, Status};
 use stepaudio::task::{
@@ -132,8 +133,9 @@ fn send(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid as i32), signal);
 }
 
+/// Whether the process runs; one that only waits to be reaped does not.
 fn is_alive(pid: u32) -> bool {
-    kill(Pid::from_raw(pid as i32), None).is_ok()
+    process::started(pid).is_some()
 }
 
 fn go_on(_: Event) -> ControlFlow<()> {

@@ -159,6 +159,14 @@ impl<K: Clone + PartialEq> Lifecycle<K> {
         }
     }
 
+    /// Whose task runs.
+    pub fn served(&self) -> Option<u64> {
+        match &self.place {
+            Place::Worker(Worker { phase: Phase::Busy(running), .. }) => running.client,
+            _ => None,
+        }
+    }
+
     /// What was told.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -76,10 +76,11 @@ pub fn serve(
     daemon.run().map_err(broken)
 }
 
-/// Makes closing the terminal no reason to end.
+/// Makes closing the terminal no reason to end, and names the process, which was started without a name.
 pub fn leave_terminal() {
     // An error means that it is so already.
     let _ = nix::unistd::setsid();
+    let _ = nix::sys::prctl::set_name(c"stepaudio");
 }
 
 struct Daemon<'a> {
@@ -163,7 +164,7 @@ impl Daemon<'_> {
             flags
         };
         if let Some(worker) = self.worker.as_ref().filter(|worker| !worker.is_silent) {
-            let flags = interest(!self.clients.values().any(Connection::is_full), !worker.outbox.is_empty());
+            let flags = interest(!self.is_held_up(), !worker.outbox.is_empty());
             sources.push((Source::Worker, worker.stream.as_fd(), flags));
         }
         for (&id, client) in &self.clients {
@@ -241,12 +242,18 @@ impl Daemon<'_> {
             worker.is_silent = true;
         }
         if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
-            while !self.clients.values().any(Connection::is_full) && self.hear_worker() {}
+            while !self.is_held_up() && self.hear_worker() {}
         }
         if let Some(worker) = self.worker.as_mut().filter(|worker| worker.is_silent) {
             // It has closed its side or speaks nonsense: either way it is about to end, and this hastens it.
             worker.kill();
         }
+    }
+
+    /// Whether the worker has to wait until its client has read more.
+    fn is_held_up(&self) -> bool {
+        let client = self.lifecycle.served().and_then(|client| self.clients.get(&client));
+        client.is_some_and(Connection::is_full)
     }
 
     /// Takes one report of the worker; whether there was one.
