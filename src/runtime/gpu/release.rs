@@ -74,7 +74,7 @@ mod tests {
         fs::write(&stuck, "40").unwrap();
         assert_eq!(machine.wait_until_gone(pid, Duration::ZERO), 40);
         let remover = std::thread::spawn(move || fs::remove_file(stuck));
-        assert_eq!(machine.wait_until_gone(pid, Duration::from_secs(60)), 0);
+        assert_eq!(machine.wait_until_gone(pid, Duration::from_mins(1)), 0);
         remover.join().unwrap().unwrap();
     }
 }

@@ -273,7 +273,7 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const SOON: Option<Duration> = Some(Duration::from_secs(60));
+    const SOON: Option<Duration> = Some(Duration::from_mins(1));
 
     fn wanted(bytes: u64, device: &str, patience: Option<Duration>) -> Wanted {
         Wanted { bytes, device: device.parse().unwrap(), patience }
