@@ -93,7 +93,7 @@ pub struct Global {
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
-    /// Socket of the daemon, which runs the task when it runs [default: below $XDG_RUNTIME_DIR or /tmp]
+    /// Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]
     #[arg(long, global = true, value_name = "PATH", env = "STEPAUDIO_SOCKET", hide_env_values = true)]
     #[arg(value_hint = clap::ValueHint::FilePath)]
     socket: Option<PathBuf>,
