@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Show where the models are, and give their memory back
 #[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -156,6 +157,9 @@ fn watch(source: &mut Source<'_>, interval: Duration, context: &Context) -> Resu
         }
         while started.elapsed() < interval {
             if context.interrupt.flow().is_break() {
+                if in_place {
+                    printer.draw(Screen::LEAVE);
+                }
                 return Ok(());
             }
             std::thread::sleep(NOTICE.min(interval.saturating_sub(started.elapsed())));

@@ -3,7 +3,7 @@
 use super::limit::Limit;
 use super::printer::{Printer, bytes, duration};
 use crate::runtime::status::{
-    Change, Daemon, Freed, Gpu, Model, Move, Moves, Process, Residency, Settings, State, Status,
+    Change, Daemon, Freed, Gpu, Model, Move, Moves, Process, Residency, Settings, State, Status, Worker,
 };
 use clap::builder::styling::AnsiColor;
 use console::measure_text_width;
@@ -15,31 +15,22 @@ const BAR: usize = 20;
 /// A GPU fuller than this is shown in red.
 const NEARLY_FULL: f64 = 0.9;
 
-/// The whole status.
+/// The whole status: first what changes, then what was set.
 pub fn lines(status: &Status, printer: &Printer) -> Vec<String> {
-    let mut lines = match &status.daemon {
-        Some(daemon) => daemon_lines(daemon),
+    let mut blocks = vec![match &status.daemon {
+        Some(daemon) => vec![summary(daemon)],
         None => vec!["no daemon runs: nothing is kept loaded (`stepaudio serve` starts one)".into()],
-    };
+    }];
     let device = status.daemon.as_ref().and_then(|daemon| daemon.worker.as_ref()?.device.as_deref());
     let width = status.models.iter().map(|model| measure_text_width(&model.name)).max().unwrap_or(0);
-    for model in &status.models {
-        lines.push(String::new());
-        lines.extend(model_lines(model, device, width, printer));
-    }
+    blocks.extend(status.models.iter().map(|model| model_lines(model, device, width, printer)));
     if let (Some(_), []) = (&status.daemon, &status.models[..]) {
-        lines.push(String::new());
-        lines.push(format!("{} no model has been used yet", State::Unloaded.icon()));
+        blocks.push(vec![format!("{} no model has been used yet", State::Unloaded.icon())]);
     }
-    for gpu in &status.gpus.cards {
-        lines.push(String::new());
-        lines.extend(gpu_lines(gpu, printer));
-    }
-    if let Some(why) = &status.gpus.absent {
-        lines.push(String::new());
-        lines.push(format!("no GPU: {why}"));
-    }
-    lines
+    blocks.extend(status.gpus.cards.iter().map(|gpu| gpu_lines(gpu, printer)));
+    blocks.extend(status.gpus.absent.as_ref().map(|why| vec![format!("no GPU: {why}")]));
+    blocks.extend(status.daemon.as_ref().map(settings));
+    blocks.join(&String::new())
 }
 
 /// What a user asks to go.
@@ -67,18 +58,30 @@ pub fn freed(freed: &Freed, what: What) -> String {
     }
     let models = freed.models.join(", ");
     let mut text = format!("{done} {models} in {}{cancelled}", duration(freed.seconds));
-    for (place, Change { before, after, residual }) in [("GPU", freed.device), ("RAM", freed.host)] {
+    for (place, Change { before, after, residual }, why) in
+        [("GPU", freed.device, "should be gone"), ("RAM", freed.host, "are files that other processes use")]
+    {
         if before.max(after) > 0 {
             let _ = write!(text, "\n  {place} {:>10} → {}", bytes(before), bytes(after));
         }
         if residual > 0 {
-            let _ = write!(text, ", of which {} should be gone", bytes(residual));
+            let _ = write!(text, ", of which {} {why}", bytes(residual));
         }
     }
     text
 }
 
-fn daemon_lines(daemon: &Daemon) -> Vec<String> {
+fn summary(daemon: &Daemon) -> String {
+    // The rest of the version names sources, for comparing builds.
+    let version = daemon.version.split('+').next().unwrap_or_default();
+    let Daemon { pid, running, queued, queue_limit, .. } = daemon;
+    let (uptime, rss) = (span(daemon.uptime), bytes(daemon.rss));
+    format!(
+        "daemon {version} (pid {pid}), up {uptime}, {rss}; {running} running, {queued} of {queue_limit} waiting"
+    )
+}
+
+fn settings(daemon: &Daemon) -> Vec<String> {
     let line = |name: &str, text: String| format!("{name:<9} {text}");
     let Settings { idle_timeout, release_timeout, residency, device, dtype, models } = &daemon.settings;
     let residency = match residency {
@@ -88,35 +91,16 @@ fn daemon_lines(daemon: &Daemon) -> Vec<String> {
     };
     let (idle, release) = (limit(*idle_timeout), limit(*release_timeout));
     let worker = match &daemon.worker {
-        Some(worker) => {
-            let device = worker.device.as_deref().map(|device| format!(", on {device}")).unwrap_or_default();
-            format!("pid {}{device}, {}", worker.pid, bytes(worker.rss))
-        }
+        Some(Worker { pid, rss, device: Some(device) }) => format!("pid {pid}, on {device}, {}", bytes(*rss)),
+        Some(Worker { pid, rss, device: None }) => format!("pid {pid}, {}", bytes(*rss)),
         None => "none".into(),
     };
     vec![
-        line(
-            "daemon",
-            format!(
-                "pid {}, {}, up {}, {}",
-                daemon.pid,
-                daemon.version,
-                span(daemon.uptime),
-                bytes(daemon.rss)
-            ),
-        ),
-        line("socket", daemon.socket.clone()),
         line("worker", worker),
-        line(
-            "tasks",
-            format!(
-                "{} running, {} waiting of {} at most",
-                daemon.running, daemon.queued, daemon.queue_limit
-            ),
-        ),
         line("residency", format!("{residency}, idle timeout {idle}, release timeout {release}")),
         line("device", format!("{device}, dtype {dtype}")),
         line("models", models.clone()),
+        line("socket", daemon.socket.clone()),
     ]
 }
 
@@ -225,7 +209,7 @@ fn span(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::commands::printer::ColorChoice;
-    use crate::runtime::status::{Gpus, Worker};
+    use crate::runtime::status::Gpus;
 
     fn daemon() -> Daemon {
         let worker = Worker { pid: 12, rss: 7 << 30, device: Some("cuda:0".into()) };

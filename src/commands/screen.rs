@@ -14,6 +14,9 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// What to write at the end: the terminal has shown the `^C` that ended it.
+    pub const LEAVE: &str = "\r\x1b[K";
+
     /// What to write so that `lines` stand in the place of those before, cut to a terminal of `size` (rows, columns).
     pub fn draw(&mut self, lines: &[String], size: (u16, u16)) -> String {
         let (rows, columns) = (usize::from(size.0), usize::from(size.1));

@@ -209,7 +209,10 @@ impl Models {
         let wanted = gpu::Wanted { bytes, device, patience: self.settings.gpu_patience };
         let room = self.machine.room(&wanted, watch)?;
         if self.place.is_none() {
-            let place = Place { device: room.open()?, gpu: room.gpu().cloned() };
+            let device = room.open()?;
+            // `auto` falls back to the CPU when the card cannot be opened.
+            let gpu = room.gpu().filter(|_| self.machine.is_simulated() || !device.is_cpu()).cloned();
+            let place = Place { device, gpu };
             self.hold(|holdings| holdings.device = Some(place.name()));
             self.place = Some(place);
         }

@@ -1,7 +1,9 @@
 //! `stepaudio serve` with real processes on the miniature checkpoint.
 
 mod faults;
+mod gpus;
 mod memory;
+mod service;
 mod strangers;
 mod usage;
 
@@ -56,8 +58,14 @@ fn socket_path(home: &Home) -> PathBuf {
 
 impl Daemon {
     fn start(home: &Home, args: &[&str]) -> Self {
+        Self::start_with(home, args, &[])
+    }
+
+    /// With more variables in its environment.
+    fn start_with(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let log = home.path(RUN).join("log");
         let mut command = home.command(&[&["serve", "--dtype", "f32"], args].concat());
+        command.envs(variables.iter().copied());
         let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
         let path = socket_path(home);
         until("the daemon listens", || UnixStream::connect(&path).ok());

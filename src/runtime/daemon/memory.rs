@@ -24,6 +24,8 @@ pub(super) struct Memory {
 
 /// How long the driver's library is kept open for the next look. While it is, a GPU does not sleep deeply.
 const KEPT_OPEN: Duration = Duration::from_secs(5);
+/// How long the memory of a worker that has ended may take to be free before it counts as held.
+const GIVE_UP: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -179,7 +181,10 @@ impl Memory {
     pub(super) fn freed(&mut self, what: What, asked: Instant, cancelled: usize) -> Freed {
         // Where nothing was held there is nothing to look for, and looking at GPUs takes a while.
         let held = self.before.as_ref().filter(|before| before.device > 0).and_then(|before| before.pid);
-        let device = held.map_or(0, |pid| self.on_gpus(pid));
+        let device = held.map_or(0, |pid| {
+            self.looked = Some(Instant::now());
+            self.machine.wait_until_gone(pid, GIVE_UP)
+        });
         let now = self.snapshot(None);
         let before = self.before.as_ref().unwrap_or(&now);
         let models = match (&self.before, what) {

@@ -16,23 +16,21 @@ impl Machine {
         processes.filter(|process| process.pid == pid).filter_map(|process| process.bytes).sum()
     }
 
-    /// Waits until the process that has number `pid` and began at `started` has ended and holds nothing on any GPU, at
-    /// most for `limit`; returns the bytes that are still held, at least 1 while it runs.
-    pub fn wait_until_gone(&self, pid: u32, started: u64, limit: Duration) -> u64 {
+    /// Waits until process `pid`, which has ended, holds nothing on any GPU any more, at most for `limit`: drivers can
+    /// take a moment. Returns the bytes that are still held.
+    pub fn wait_until_gone(&self, pid: u32, limit: Duration) -> u64 {
         let begun = Instant::now();
         loop {
-            let runs = process::started(pid) == Some(started);
-            let held = if runs { self.held_by(pid).max(1) } else { self.held_by_the_ended(pid) };
-            if held == 0 || begun.elapsed() >= limit {
+            let held = self.held_by(pid);
+            // A new process can have the number by now, and its memory is its own.
+            if held == 0 || process::started(pid).is_some() {
+                return 0;
+            }
+            if begun.elapsed() >= limit {
                 return held;
             }
             std::thread::sleep(LOOK);
         }
-    }
-
-    /// The number may belong to a new process by now, whose memory is its own.
-    fn held_by_the_ended(&self, pid: u32) -> u64 {
-        if process::started(pid).is_some() { 0 } else { self.held_by(pid) }
     }
 }
 
@@ -42,15 +40,15 @@ mod tests {
     use super::*;
     use crate::runtime::device::DeviceChoice;
     use crate::runtime::gpu::Wanted;
+    use std::fs;
     use std::ops::ControlFlow;
     use std::process::{Command, Stdio};
 
     #[test]
-    fn memory_of_a_process_that_runs_is_still_held() {
+    fn all_memory_of_a_process_counts() {
         let folder = cards(&[(100, 0), (100, 0)]);
         let machine = Machine::simulated(folder.path());
         let own = std::process::id();
-        let started = process::started(own).unwrap();
         assert_eq!(machine.held_by(own), 0);
         let hold = |n| {
             let wanted = Wanted { bytes: 30, device: DeviceChoice::Cuda(Some(n)), patience: None };
@@ -58,19 +56,25 @@ mod tests {
         };
         let both = [hold(0), hold(1)];
         assert_eq!(machine.held_by(own), 60);
-        assert_eq!(machine.wait_until_gone(own, started, Duration::ZERO), 60);
         drop(both);
-        assert_eq!(machine.wait_until_gone(own, started, Duration::ZERO), 1, "the process itself is there");
+        assert_eq!(machine.held_by(own), 0);
     }
 
     #[test]
-    fn a_process_that_ended_is_gone() {
+    fn what_an_ended_process_still_holds_is_told() {
         let folder = cards(&[(100, 0)]);
         let machine = Machine::simulated(folder.path());
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let started = process::started(child.id()).unwrap();
+        let pid = child.id();
         child.kill().unwrap();
-        assert_eq!(machine.wait_until_gone(child.id(), started, Duration::from_secs(10)), 0);
         child.wait().unwrap();
+        assert_eq!(machine.wait_until_gone(pid, Duration::ZERO), 0);
+        fs::create_dir(folder.path().join("card-0")).unwrap();
+        let stuck = folder.path().join(format!("card-0/{pid}-stuck"));
+        fs::write(&stuck, "40").unwrap();
+        assert_eq!(machine.wait_until_gone(pid, Duration::ZERO), 40);
+        let remover = std::thread::spawn(move || fs::remove_file(stuck));
+        assert_eq!(machine.wait_until_gone(pid, Duration::from_mins(1)), 0);
+        remover.join().unwrap().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::{Holding, Machine};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::amount::bytes;
 use crate::runtime::device::{self, DeviceChoice};
-use crate::runtime::status::Gpu;
+use crate::runtime::status::{Gpu, Process};
 use crate::task::{Event, Watch};
 use candle_core::Device;
 use std::cmp::Reverse;
@@ -190,10 +190,8 @@ impl Line<'_> {
             Ok(Some(turn)) => self.turn = Some((gpu.uuid.clone(), Some(turn))),
             Err(error) => {
                 let folder = self.machine.locks.display();
-                tell(
-                    watch,
-                    Event::Note(format!("cannot take turns on {} in `{folder}`: {error}", card(gpu))),
-                )?;
+                let note = format!("cannot take turns on {} in `{folder}`: {error}", card(gpu));
+                tell(watch, Event::Note(note))?;
                 self.turn = Some((gpu.uuid.clone(), None));
             }
         }
@@ -243,19 +241,15 @@ fn full(gpus: &[Gpu], need: u64) -> Error {
     let mut error = Error::new(Kind::Device, format!("no GPU has {} of free memory", bytes(need)));
     for gpu in gpus {
         let holders = holders(gpu).map(|who| format!("; {who}")).unwrap_or_default();
-        error = error.cause(format!(
-            "{}: {} of {} are free{holders}",
-            card(gpu),
-            bytes(gpu.free),
-            bytes(gpu.total)
-        ));
+        let (free, total) = (bytes(gpu.free), bytes(gpu.total));
+        error = error.cause(format!("{}: {free} of {total} are free{holders}", card(gpu)));
     }
     error.hint("wait longer with `--gpu-wait`, take less with `--dtype q8`, or use `--device cpu`")
 }
 
 /// The three processes that hold most.
 fn holders(gpu: &Gpu) -> Option<String> {
-    let holder = |process: &crate::runtime::status::Process| {
+    let holder = |process: &Process| {
         let name = process.name.as_deref().unwrap_or("a process");
         let held = process.bytes.map(|held| format!(" holds {}", bytes(held))).unwrap_or_default();
         format!("{name} ({}){held}", process.pid)
@@ -279,7 +273,7 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const SOON: Option<Duration> = Some(Duration::from_secs(60));
+    const SOON: Option<Duration> = Some(Duration::from_mins(1));
 
     fn wanted(bytes: u64, device: &str, patience: Option<Duration>) -> Wanted {
         Wanted { bytes, device: device.parse().unwrap(), patience }

@@ -3,6 +3,7 @@
 //! `cards.json` in the folder is a list of objects with `name`, `total` and `other`: the memory of a card, and how much
 //! of it programs hold that are not ours (bytes). Each holding of ours is a file `card-<index>/<pid>-<start>-<number>`
 //! with its bytes; as with a real driver, a process that ends holds nothing any more, and what does not fit is refused.
+//! A file `card-<index>/<pid>-stuck` is memory that a faulty driver does not give back.
 
 use super::Source;
 use crate::error::{Error, Kind, Result};
@@ -130,9 +131,10 @@ impl Source for Simulated {
 /// The process and the bytes of a file, when the process still runs.
 fn holding(path: &Path) -> Option<(u32, u64)> {
     let name = path.file_name()?.to_str()?;
-    let mut numbers = name.split('-').map(str::parse::<u64>);
-    let (pid, started) = (numbers.next()?.ok()? as u32, numbers.next()?.ok()?);
-    if process::started(pid) != Some(started) {
+    let (pid, rest) = name.split_once('-')?;
+    let pid = pid.parse().ok()?;
+    let started = rest.split('-').next().and_then(|started| started.parse().ok());
+    if rest != "stuck" && (started.is_none() || process::started(pid) != started) {
         return None;
     }
     match fs::read_to_string(path) {
