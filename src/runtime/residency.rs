@@ -330,20 +330,17 @@ impl Models {
         if self.listener.is_none() {
             self.listener = Some(self.read_listener(&mut parts)?);
         }
-        let speaking = match self.speaking.take() {
-            Some(speaking) => speaking,
-            None => {
-                let (started, device) = (Instant::now(), self.device()?);
-                let reader = Reader { settings: &self.settings, device: &device };
-                let speaking = reader.speaking(&mut parts)?;
-                let files = reader.speaking_files()?;
-                self.held(EDITX, files, started);
-                speaking
-            }
-        };
-        let listener = self.listener.as_ref();
-        let listener = listener.ok_or_else(|| Error::internal("the listener is not there"))?;
-        Ok((listener, self.speaking.insert(speaking)))
+        if self.speaking.is_none() {
+            let (started, device) = (Instant::now(), self.device()?);
+            let reader = Reader { settings: &self.settings, device: &device };
+            let speaking = reader.speaking(&mut parts)?;
+            self.held(EDITX, reader.speaking_files()?, started);
+            self.speaking = Some(speaking);
+        }
+        match (&self.listener, &self.speaking) {
+            (Some(listener), Some(speaking)) => Ok((listener, speaking)),
+            _ => Err(Error::internal("what speaks is not there")),
+        }
     }
 
     /// The weights that have to be loaded before speech can be made; `None` when all are there.
