@@ -22,7 +22,11 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -35,8 +39,12 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand clone 'Say new words in the voice of a recording'
             cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
             cand transcribe 'Write down what recordings say: text, subtitles, tables or JSON'
+            cand gpu 'Show where the models are, and give their memory back'
+            cand gpu-status 'Show the models of the daemon, their memory and the GPUs'
+            cand serve 'Keep the models ready between commands, and give their memory back when nobody speaks'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
+            cand worker 'Own the models for the daemon that started this process'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'stepaudio;clone'= {
@@ -57,8 +65,12 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
             cand --force 'Replace the result if it exists'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -90,11 +102,15 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
             cand --denoise 'Remove noise'
             cand --vad 'Remove silent parts'
             cand --keep-steps 'Keep the result of every step beside the output (out.1-denoise.wav, …)'
             cand --force 'Replace the result if it exists'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -119,6 +135,9 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
             cand -r 'Look into the folders below folders'
             cand --recursive 'Look into the folders below folders'
@@ -126,6 +145,148 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --force 'Replace results that exist'
             cand --no-fallback 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely'
             cand --carry 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;gpu'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand status 'Show the models of the daemon, their memory and the GPUs'
+            cand unload 'Take the models from the device; the next task brings them back from the memory of the host'
+            cand release 'Give all memory back, that of the host too, and check that it is gone'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;gpu;status'= {
+            cand --watch 'Show it again and again, every second or as often as given (`0.5`, `10s`), until Ctrl-C'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;gpu;unload'= {
+            cand --wait 'Wait for the tasks that use the models, at most so long when given (`--wait=30s`)'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --force 'Cancel the task that uses the models'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;gpu;release'= {
+            cand --wait 'Wait for the tasks that use the models, at most so long when given (`--wait=30s`)'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --force 'Cancel the task that uses the models'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;gpu;help'= {
+            cand status 'Show the models of the daemon, their memory and the GPUs'
+            cand unload 'Take the models from the device; the next task brings them back from the memory of the host'
+            cand release 'Give all memory back, that of the host too, and check that it is gone'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'stepaudio;gpu;help;status'= {
+        }
+        &'stepaudio;gpu;help;unload'= {
+        }
+        &'stepaudio;gpu;help;release'= {
+        }
+        &'stepaudio;gpu;help;help'= {
+        }
+        &'stepaudio;gpu-status'= {
+            cand --watch 'Show it again and again, every second or as often as given (`0.5`, `10s`), until Ctrl-C'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;serve'= {
+            cand --idle-timeout 'Take the models from the device after this long without a task (`600`, `10m`, `never`)'
+            cand --release-timeout 'Give the memory of their files back too, this long after that'
+            cand --residency 'How long the models stay on the device'
+            cand --queue 'Tasks that may wait; further ones are refused'
+            cand --stall-timeout 'End a task that makes no progress for this long'
+            cand --set 'Change a setting of the daemon that runs: idle-timeout, release-timeout or residency; may be repeated'
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --detach 'Run in the background; returns once the daemon answers'
+            cand --stop 'End the daemon that runs, after the tasks that it has'
+            cand --force 'With --stop: end it at once'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -141,7 +302,11 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -155,7 +320,29 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
             cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
             cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
             cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
+            cand --json 'Print one JSON object per result to stdout'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand -v 'Say more'
+            cand --verbose 'Say more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'stepaudio;worker'= {
+            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
+            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
+            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
+            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
+            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
+            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
+            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
+            cand --color 'When to use colours'
+            cand --no-daemon 'Run in this process even if a daemon runs'
             cand --json 'Print one JSON object per result to stdout'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -168,8 +355,12 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand clone 'Say new words in the voice of a recording'
             cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
             cand transcribe 'Write down what recordings say: text, subtitles, tables or JSON'
+            cand gpu 'Show where the models are, and give their memory back'
+            cand gpu-status 'Show the models of the daemon, their memory and the GPUs'
+            cand serve 'Keep the models ready between commands, and give their memory back when nobody speaks'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
+            cand worker 'Own the models for the daemon that started this process'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'stepaudio;help;clone'= {
@@ -178,9 +369,26 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
         }
         &'stepaudio;help;transcribe'= {
         }
+        &'stepaudio;help;gpu'= {
+            cand status 'Show the models of the daemon, their memory and the GPUs'
+            cand unload 'Take the models from the device; the next task brings them back from the memory of the host'
+            cand release 'Give all memory back, that of the host too, and check that it is gone'
+        }
+        &'stepaudio;help;gpu;status'= {
+        }
+        &'stepaudio;help;gpu;unload'= {
+        }
+        &'stepaudio;help;gpu;release'= {
+        }
+        &'stepaudio;help;gpu-status'= {
+        }
+        &'stepaudio;help;serve'= {
+        }
         &'stepaudio;help;doctor'= {
         }
         &'stepaudio;help;completions'= {
+        }
+        &'stepaudio;help;worker'= {
         }
         &'stepaudio;help;help'= {
         }

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_stepaudio_global_optspecs
-    string join \n models= device= dtype= seed= json q/quiet v/verbose color= h/help V/version
+    string join \n models= device= dtype= seed= socket= no-daemon timeout= gpu-wait= json q/quiet v/verbose color= h/help V/version
 end
 
 function __fish_stepaudio_needs_command
@@ -28,9 +28,13 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -l models -d 'Folder t
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -s v -l verbose -d 'Say more'
@@ -39,8 +43,12 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -s V -l version -d 'Pr
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "clone" -d 'Say new words in the voice of a recording'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "gpu" -d 'Show where the models are, and give their memory back'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "gpu-status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "serve" -d 'Keep the models ready between commands, and give their memory back when nobody speaks'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "worker" -d 'Own the models for the daemon that started this process'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice -d 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text -d 'What the recording says; transcribed when not given' -r
@@ -62,10 +70,14 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l models -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l force -d 'Replace the result if it exists'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s v -l verbose -d 'Say more'
@@ -144,6 +156,9 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l models -d '
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -151,6 +166,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l denoise -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l vad -d 'Remove silent parts'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l keep-steps -d 'Keep the result of every step beside the output (out.1-denoise.wav, …)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l force -d 'Replace the result if it exists'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s v -l verbose -d 'Say more'
@@ -175,6 +191,9 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l model
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
@@ -183,19 +202,139 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l skip-
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l force -d 'Replace results that exist'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l no-fallback -d 'Keep the first text of each 30 seconds even if it repeats itself or is unlikely'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l carry -d 'Tell Whisper the text before each 30 seconds: steadier names, but one slip can spoil what follows'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -f -a "status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -f -a "unload" -d 'Take the models from the device; the next task brings them back from the memory of the host'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -f -a "release" -d 'Give all memory back, that of the host too, and check that it is gone'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l watch -d 'Show it again and again, every second or as often as given (`0.5`, `10s`), until Ctrl-C' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l wait -d 'Wait for the tasks that use the models, at most so long when given (`--wait=30s`)' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l force -d 'Cancel the task that uses the models'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l wait -d 'Wait for the tasks that use the models, at most so long when given (`--wait=30s`)' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l force -d 'Cancel the task that uses the models'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from help" -f -a "unload" -d 'Take the models from the device; the next task brings them back from the memory of the host'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from help" -f -a "release" -d 'Give all memory back, that of the host too, and check that it is gone'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l watch -d 'Show it again and again, every second or as often as given (`0.5`, `10s`), until Ctrl-C' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l idle-timeout -d 'Take the models from the device after this long without a task (`600`, `10m`, `never`)' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l release-timeout -d 'Give the memory of their files back too, this long after that' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l residency -d 'How long the models stay on the device' -r -f -a "task\t'Until the command is done'
+idle\t'Until the idle timeout'
+always\t'Until they are unloaded by hand'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l queue -d 'Tasks that may wait; further ones are refused' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l stall-timeout -d 'End a task that makes no progress for this long' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l set -d 'Change a setting of the daemon that runs: idle-timeout, release-timeout or residency; may be repeated' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l detach -d 'Run in the background; returns once the daemon answers'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l stop -d 'End the daemon that runs, after the tasks that it has'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l force -d 'With --stop: end it at once'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l golden -d 'Folder of golden data to compare with, on the checkpoint in `--models`' -r -f -a "(__fish_complete_directories)"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l stage -d 'Only this stage of the golden data' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -s v -l verbose -d 'Say more'
@@ -204,16 +343,42 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l mode
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l no-daemon -d 'Run in this process even if a daemon runs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l json -d 'Print one JSON object per result to stdout'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l no-daemon -d 'Run in this process even if a daemon runs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l json -d 'Print one JSON object per result to stdout'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s v -l verbose -d 'Say more'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "clone" -d 'Say new words in the voice of a recording'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "gpu" -d 'Show where the models are, and give their memory back'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "gpu-status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "serve" -d 'Keep the models ready between commands, and give their memory back when nobody speaks'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "worker" -d 'Own the models for the daemon that started this process'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "unload" -d 'Take the models from the device; the next task brings them back from the memory of the host'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "release" -d 'Give all memory back, that of the host too, and check that it is gone'
