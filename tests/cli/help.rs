@@ -5,7 +5,7 @@ use crate::support::Home;
 #[test]
 fn help_of_every_command() {
     let home = Home::new();
-    for command in ["", "clone", "edit", "transcribe", "doctor", "completions"] {
+    for command in ["", "clone", "edit", "transcribe", "gpu", "serve", "doctor", "completions"] {
         let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         insta::assert_snapshot!(format!("help {command}").trim(), home.run(&args).succeeded().transcript());
     }
