@@ -31,6 +31,7 @@ mod voices;
 
 use crate::error::Error;
 use crate::models::nn::linear::Precision;
+use crate::runtime::daemon::COMMAND;
 use crate::runtime::device::DeviceChoice;
 use crate::runtime::worker;
 use bytesize::ByteSize;
@@ -83,9 +84,6 @@ enum Command {
     Cache(cache::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
-    /// Own the models for the daemon that started this process
-    #[command(hide = true)]
-    Worker,
 }
 
 /// Flags that every command takes.
@@ -104,7 +102,7 @@ pub struct Global {
     /// Seed of every random draw [default: 0]; the same seed gives the same samples
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
-    /// Socket of the daemon, which runs the task when it runs [default: below $XDG_RUNTIME_DIR or /tmp]
+    /// Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]
     #[arg(long, global = true, value_name = "PATH", env = "STEPAUDIO_SOCKET", hide_env_values = true)]
     #[arg(value_hint = clap::ValueHint::FilePath)]
     socket: Option<PathBuf>,
@@ -170,12 +168,21 @@ impl Context {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // No command of users: clap would write it into completions, hidden or not.
+    if std::env::args_os().skip(1).eq([COMMAND]) {
+        let printer = Printer::new(false, false, false, ColorChoice::Auto);
+        return exit_code(worker::run().map_err(Into::into), &printer);
+    }
     let cli = Cli::parse();
     let global = &cli.global;
     let printer = Printer::new(global.json, global.quiet, global.verbose, global.color);
     let crashed =
         |_| Err(Error::internal("this is a defect of stepaudio").hint("please report what you ran").into());
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&cli, &printer))).unwrap_or_else(crashed);
+    exit_code(outcome, &printer)
+}
+
+fn exit_code(outcome: anyhow::Result<()>, printer: &Printer) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -187,13 +194,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
-    match &cli.command {
-        Command::Completions(args) => {
-            completions::run(args, printer);
-            return Ok(());
-        }
-        Command::Worker => return Ok(worker::run()?),
-        _ => {}
+    if let Command::Completions(args) = &cli.command {
+        completions::run(args, printer);
+        return Ok(());
     }
     let settings = Settings::resolve(&cli.global)?;
     if let Command::Serve(args) = &cli.command
@@ -213,7 +216,7 @@ fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args, &context),
         Command::Cache(args) => cache::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
-        Command::Completions(_) | Command::Worker => Ok(()),
+        Command::Completions(_) => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ impl Screen {
             // The terminal has broken our lines anew: nobody knows where they are now.
             text.push_str("\x1b[2J\x1b[H");
         } else if self.height > 0 {
-            text.push_str(&format!("\x1b[{}A", self.height));
+            text = format!("\x1b[{}A", self.height);
         }
         // The last row is for the cursor; without it the terminal would scroll.
         let shown = lines.len().min(rows.saturating_sub(1).max(1));

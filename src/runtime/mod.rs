@@ -72,7 +72,7 @@ impl SessionSettings {
             },
             precision: match self.models.precision {
                 Precision::Auto => daemon.precision,
-                named => named,
+                named @ Precision::Only(_) => named,
             },
             ..daemon.clone()
         })

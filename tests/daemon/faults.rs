@@ -29,9 +29,9 @@ fn a_worker_that_dies_fails_its_task_and_no_other() {
         (another || asking.thread.is_finished()).then_some(another)
     });
     if survived {
-        drop(asking.stop())
+        drop(asking.stop());
     } else {
-        dies(asking)
+        dies(asking);
     }
     // While it loads, and while it speaks.
     for stage in [Stage::Load, Stage::Voice, Stage::Generate, Stage::Flow] {
@@ -254,7 +254,7 @@ impl<'a> Chaos<'a> {
                 }
             };
             count.fetch_add(1, Ordering::Relaxed);
-            if number % 10 == 0 {
+            if number.is_multiple_of(10) {
                 self.memory.lock().unwrap().push(rss(self.daemon.pid()));
             }
         }
@@ -289,7 +289,7 @@ fn no_answer_is_lost_or_mixed_up() {
         scope.spawn(|| chaos.kill_workers());
         let results: Vec<_> = clients.into_iter().map(thread::ScopedJoinHandle::join).collect();
         chaos.done.store(true, Ordering::Relaxed);
-        results.into_iter().for_each(|result| result.expect("a client"));
+        assert!(results.iter().all(Result::is_ok), "every client is content");
     });
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     let (answered, failed, left) = (count(&chaos.answered), count(&chaos.failed), count(&chaos.left));

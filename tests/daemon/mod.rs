@@ -30,7 +30,7 @@ use stepaudio::task::{
 };
 
 /// Longest time that anything here may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Looks again and again until `found` finds something.
 #[track_caller]

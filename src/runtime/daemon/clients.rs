@@ -35,7 +35,10 @@ impl Daemon<'_> {
         let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
         match connection.stage {
             Stage::Greeting => self.greet(client, &Hello::read(&head)?.0),
-            Stage::Asking => self.answer(client, decode(&head)?, body),
+            Stage::Asking => {
+                self.answer(client, decode(&head)?, body);
+                Ok(())
+            }
             Stage::Asked(_) => match decode(&head)? {
                 Request::Cancel => {
                     self.happen(Input::Cancel(client), Vec::new());
@@ -73,21 +76,19 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    fn answer(&mut self, client: u64, request: Request, body: Vec<u8>) -> Result<()> {
-        let Some(connection) = self.clients.get_mut(&client) else { return Ok(()) };
+    fn answer(&mut self, client: u64, request: Request, body: Vec<u8>) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
         let owner = connection.pid;
         let what = match request {
             // It crossed the answer.
-            Request::Cancel => return Ok(()),
+            Request::Cancel => return,
             Request::Status => {
                 let status = Response::Status(Box::new(self.status()));
-                self.tell(client, &status, &[]);
-                return Ok(());
+                return self.tell(client, &status, &[]);
             }
             Request::Set(changes) => {
                 self.happen(Input::Set(changes), Vec::new());
-                self.tell(client, &Response::Settings(self.settings()), &[]);
-                return Ok(());
+                return self.tell(client, &Response::Settings(self.settings()), &[]);
             }
             Request::Run(models) => {
                 connection.stage = Stage::Asked(Instant::now());
@@ -105,7 +106,6 @@ impl Daemon<'_> {
             }
         };
         self.happen(what, Vec::new());
-        Ok(())
     }
 
     /// Gives the last answer to what a client asked.

@@ -11,7 +11,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the next bytes of a frame may take.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client whose answers do not fit any more may read nothing.
-const READING_TIMEOUT: Duration = Duration::from_secs(60);
+const READING_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes of answers above which the worker waits for the client: some minutes of sound.
 const FULL: usize = 32 << 20;
 /// Bytes of answers above which events that others make up for are left out.

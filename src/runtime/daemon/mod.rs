@@ -33,7 +33,7 @@ use signals::Signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -201,7 +201,7 @@ impl Daemon<'_> {
 
     fn accept(&mut self) {
         while self.clients.len() < MOST_CLIENTS {
-            let Some(Ok((stream, _))) = self.listening.listener().map(|listener| listener.accept()) else {
+            let Some(Ok((stream, _))) = self.listening.listener().map(UnixListener::accept) else {
                 return;
             };
             // Strangers are hung up on.
@@ -285,7 +285,8 @@ impl Daemon<'_> {
                 let Some(client) = self.lifecycle.listener(id, job) else { return true };
                 self.tasks.remove(&client);
                 let is_crowded = self.clients.get(&client).is_some_and(Connection::is_crowded);
-                if !body.is_empty() && !(droppable && is_crowded) {
+                let is_left_out = body.is_empty() || droppable && is_crowded;
+                if !is_left_out {
                     self.tell(client, &Response::Event, &body);
                 }
             }

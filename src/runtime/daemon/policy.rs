@@ -21,10 +21,10 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            idle_timeout: Some(Duration::from_secs(600)),
+            idle_timeout: Some(Duration::from_mins(10)),
             release_timeout: None,
             residency: Residency::Idle,
-            stall_timeout: Some(Duration::from_secs(600)),
+            stall_timeout: Some(Duration::from_mins(10)),
             queue_limit: 64,
         }
     }

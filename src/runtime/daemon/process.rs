@@ -13,8 +13,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// The hidden command that makes this program a worker.
-pub const COMMAND: &str = "worker";
+/// The only argument of this program as a worker.
+pub const COMMAND: &str = "daemon-worker";
 
 /// A worker.
 #[derive(Debug)]

@@ -155,7 +155,7 @@ impl World {
             }
             Action::Answer(client) => assert!(matches!(self.asked.remove(&client), Some(Asked::Task(_)))),
             Action::Fail(client, _) => {
-                assert!(self.asked.remove(&client).is_some(), "one answer for each question")
+                assert!(self.asked.remove(&client).is_some(), "one answer for each question");
             }
             Action::Stopping(client) => {
                 assert!(self.stopped && self.asked.remove(&client).is_some());
@@ -289,7 +289,7 @@ fn policy() -> Policy {
     Policy {
         idle_timeout: Some(IDLE),
         release_timeout: Some(Duration::from_secs(50)),
-        stall_timeout: Some(Duration::from_secs(60)),
+        stall_timeout: Some(Duration::from_mins(1)),
         queue_limit: 3,
         ..Policy::default()
     }
