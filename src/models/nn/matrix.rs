@@ -16,6 +16,8 @@ pub(super) const PANEL: usize = 32;
 const TALL: usize = 14;
 /// Values of the left operand that one task goes through for every panel: they stay in a core's own cache.
 const TASK: usize = 1 << 18;
+/// Rows of a task at least, where there are enough: each reads the whole matrix again.
+const LEAST: usize = 8 * TALL;
 
 /// A matrix [depth, width] in panels.
 #[derive(Debug, Clone)]
@@ -148,7 +150,8 @@ impl Matrix {
         let threads = rayon::current_num_threads();
         // A matrix beyond a core's own cache is read again for each task; of a smaller one, more tasks are fairer.
         let least = if self.panels.len() * PANEL > TASK { threads } else { 3 * threads };
-        let tasks = windows.rows.div_ceil((TASK / self.depth).max(1)).max(least).next_multiple_of(threads);
+        let tasks =
+            windows.rows.div_ceil((TASK / self.depth).max(LEAST)).max(least).next_multiple_of(threads);
         let rows = windows.rows.div_ceil(tasks).next_multiple_of(TALL);
         if windows.rows < threads * TALL {
             self.multiply_few(windows, finish, out);
