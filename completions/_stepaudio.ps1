@@ -47,7 +47,6 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Keep the models ready between commands, and give their memory back when nobody speaks')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
-            [CompletionResult]::new('worker', 'worker', [CompletionResultType]::ParameterValue, 'Own the models for the daemon that started this process')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -353,25 +352,6 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'stepaudio;worker' {
-            [CompletionResult]::new('--models', '--models', [CompletionResultType]::ParameterName, 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models')
-            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`')
-            [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`')
-            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of every random draw [default: 0]; the same seed gives the same samples')
-            [CompletionResult]::new('--socket', '--socket', [CompletionResultType]::ParameterName, 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]')
-            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts')
-            [CompletionResult]::new('--gpu-wait', '--gpu-wait', [CompletionResultType]::ParameterName, 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started')
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
-            [CompletionResult]::new('--no-daemon', '--no-daemon', [CompletionResultType]::ParameterName, 'Run in this process even if a daemon runs')
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object per result to stdout')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
         'stepaudio;help' {
             [CompletionResult]::new('clone', 'clone', [CompletionResultType]::ParameterValue, 'Say new words in the voice of a recording')
             [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence')
@@ -381,7 +361,6 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Keep the models ready between commands, and give their memory back when nobody speaks')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the device, the memory and the checkpoint')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
-            [CompletionResult]::new('worker', 'worker', [CompletionResultType]::ParameterValue, 'Own the models for the daemon that started this process')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -419,9 +398,6 @@ Register-ArgumentCompleter -Native -CommandName 'stepaudio' -ScriptBlock {
             break
         }
         'stepaudio;help;completions' {
-            break
-        }
-        'stepaudio;help;worker' {
             break
         }
         'stepaudio;help;help' {

@@ -43,9 +43,6 @@ _stepaudio() {
             stepaudio,transcribe)
                 cmd="stepaudio__subcmd__transcribe"
                 ;;
-            stepaudio,worker)
-                cmd="stepaudio__subcmd__worker"
-                ;;
             stepaudio__subcmd__gpu,help)
                 cmd="stepaudio__subcmd__gpu__subcmd__help"
                 ;;
@@ -97,9 +94,6 @@ _stepaudio() {
             stepaudio__subcmd__help,transcribe)
                 cmd="stepaudio__subcmd__help__subcmd__transcribe"
                 ;;
-            stepaudio__subcmd__help,worker)
-                cmd="stepaudio__subcmd__help__subcmd__worker"
-                ;;
             stepaudio__subcmd__help__subcmd__gpu,release)
                 cmd="stepaudio__subcmd__help__subcmd__gpu__subcmd__release"
                 ;;
@@ -116,7 +110,7 @@ _stepaudio() {
 
     case "${cmd}" in
         stepaudio)
-            opts="-q -v -h -V --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --json --quiet --verbose --color --help --version clone edit transcribe gpu gpu-status serve doctor completions worker help"
+            opts="-q -v -h -V --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --json --quiet --verbose --color --help --version clone edit transcribe gpu gpu-status serve doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -971,7 +965,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__help)
-            opts="clone edit transcribe gpu gpu-status serve doctor completions worker help"
+            opts="clone edit transcribe gpu gpu-status serve doctor completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1152,20 +1146,6 @@ _stepaudio() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        stepaudio__subcmd__help__subcmd__worker)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         stepaudio__subcmd__serve)
             opts="-q -v -h --idle-timeout --release-timeout --residency --queue --stall-timeout --detach --stop --force --set --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1301,63 +1281,6 @@ _stepaudio() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --models)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --device)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --dtype)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --seed)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --socket)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --gpu-wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        stepaudio__subcmd__worker)
-            opts="-q -v -h --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --json --quiet --verbose --color --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 --models)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

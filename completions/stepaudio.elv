@@ -44,7 +44,6 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand serve 'Keep the models ready between commands, and give their memory back when nobody speaks'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
-            cand worker 'Own the models for the daemon that started this process'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'stepaudio;clone'= {
@@ -333,24 +332,6 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
-        &'stepaudio;worker'= {
-            cand --models 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models'
-            cand --device 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`'
-            cand --dtype 'How to keep the language model''s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`'
-            cand --seed 'Seed of every random draw [default: 0]; the same seed gives the same samples'
-            cand --socket 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]'
-            cand --timeout 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts'
-            cand --gpu-wait 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started'
-            cand --color 'When to use colours'
-            cand --no-daemon 'Run in this process even if a daemon runs'
-            cand --json 'Print one JSON object per result to stdout'
-            cand -q 'Say nothing but warnings and errors'
-            cand --quiet 'Say nothing but warnings and errors'
-            cand -v 'Say more'
-            cand --verbose 'Say more'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
         &'stepaudio;help'= {
             cand clone 'Say new words in the voice of a recording'
             cand edit 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
@@ -360,7 +341,6 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
             cand serve 'Keep the models ready between commands, and give their memory back when nobody speaks'
             cand doctor 'Check the device, the memory and the checkpoint'
             cand completions 'Print the completion script of a shell'
-            cand worker 'Own the models for the daemon that started this process'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'stepaudio;help;clone'= {
@@ -387,8 +367,6 @@ set edit:completion:arg-completer[stepaudio] = {|@words|
         &'stepaudio;help;doctor'= {
         }
         &'stepaudio;help;completions'= {
-        }
-        &'stepaudio;help;worker'= {
         }
         &'stepaudio;help;help'= {
         }

@@ -48,7 +48,6 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "gpu-status" -d 
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "serve" -d 'Keep the models ready between commands, and give their memory back when nobody speaks'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "worker" -d 'Own the models for the daemon that started this process'
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice -d 'Recording of the voice, 3 to 30 seconds (WAV, FLAC, MP3, OGG, M4A), or - to read it from stdin' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text -d 'What the recording says; transcribed when not given' -r
@@ -354,31 +353,15 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l json
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s v -l verbose -d 'Say more'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l models -d 'Folder that holds the checkpoint folders `Step-Audio-EditX` and `Step-Audio-Tokenizer`, and Whisper models' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l device -d 'Where to run: `auto`, `cpu`, `cuda` or `cuda:N`' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t'Always'
-never\t'Never'"
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l no-daemon -d 'Run in this process even if a daemon runs'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -l json -d 'Print one JSON object per result to stdout'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s v -l verbose -d 'Say more'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand worker" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "clone" -d 'Say new words in the voice of a recording'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "gpu" -d 'Show where the models are, and give their memory back'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "gpu-status" -d 'Show the models of the daemon, their memory and the GPUs'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "serve" -d 'Keep the models ready between commands, and give their memory back when nobody speaks'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "worker" -d 'Own the models for the daemon that started this process'
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions worker help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "clone" -d 'Say new words in the voice of a recording'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "edit" -d 'Change how a recording is spoken: emotion, style, speed, sounds, noise, silence'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "transcribe" -d 'Write down what recordings say: text, subtitles, tables or JSON'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "gpu" -d 'Show where the models are, and give their memory back'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "gpu-status" -d 'Show the models of the daemon, their memory and the GPUs'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "serve" -d 'Keep the models ready between commands, and give their memory back when nobody speaks'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "doctor" -d 'Check the device, the memory and the checkpoint'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and not __fish_seen_subcommand_from clone edit transcribe gpu gpu-status serve doctor completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "status" -d 'Show the models of the daemon, their memory and the GPUs'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "unload" -d 'Take the models from the device; the next task brings them back from the memory of the host'
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand help; and __fish_seen_subcommand_from gpu" -f -a "release" -d 'Give all memory back, that of the host too, and check that it is gone'
