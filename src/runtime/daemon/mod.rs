@@ -1,7 +1,7 @@
 //! The daemon: a small supervisor that keeps a worker with the models, as long as they are needed.
 //!
 //! It loads nothing and opens no GPU. One thread waits for whatever happens next on its sockets, hands it to the
-//! [`Lifecycle`] and carries out what that decides. Tasks and answers pass through without being read.
+//! state machine of `lifecycle` and carries out what that decides. Tasks and answers pass through without being read.
 
 mod clients;
 mod connection;
