@@ -43,34 +43,26 @@ impl Model {
         trace: Trace<'_>,
     ) -> Result<()> {
         // Inside one of rayon's threads, where starting and ending each of the many products costs least.
-        rayon::scope(|_| self.all_layers(buffers, conversations, ids, trace))
-    }
-
-    fn all_layers(
-        &self,
-        buffers: &mut Buffers,
-        conversations: &mut [&mut Pages],
-        ids: &[u32],
-        trace: Trace<'_>,
-    ) -> Result<()> {
-        let each = ids.len() / conversations.len().max(1);
-        for pages in conversations.iter_mut() {
-            pages.reserve(each);
-        }
-        let hidden = self.config.hidden_size;
-        buffers.stream.resize(ids.len() * hidden, 0.0);
-        self.embedding.read(ids, &mut buffers.stream)?;
-        trace(Point::Embedding, &buffers.stream)?;
-        for (index, layer) in self.layers.iter().enumerate() {
-            self.layer_on_cpu(buffers, layer, index, conversations)?;
-            trace(Point::Layer(index), &buffers.stream)?;
-        }
-        for pages in conversations.iter_mut() {
-            pages.advance(each);
-        }
-        normalise(&buffers.stream, &self.norm, &mut buffers.normed);
-        std::mem::swap(&mut buffers.stream, &mut buffers.normed);
-        trace(Point::Norm, &buffers.stream)
+        rayon::scope(|_| {
+            let each = ids.len() / conversations.len().max(1);
+            for pages in conversations.iter_mut() {
+                pages.reserve(each);
+            }
+            let hidden = self.config.hidden_size;
+            buffers.stream.resize(ids.len() * hidden, 0.0);
+            self.embedding.read(ids, &mut buffers.stream)?;
+            trace(Point::Embedding, &buffers.stream)?;
+            for (index, layer) in self.layers.iter().enumerate() {
+                self.layer_on_cpu(buffers, layer, index, conversations)?;
+                trace(Point::Layer(index), &buffers.stream)?;
+            }
+            for pages in conversations.iter_mut() {
+                pages.advance(each);
+            }
+            normalise(&buffers.stream, &self.norm, &mut buffers.normed);
+            std::mem::swap(&mut buffers.stream, &mut buffers.normed);
+            trace(Point::Norm, &buffers.stream)
+        })
     }
 
     fn layer_on_cpu(

@@ -133,10 +133,17 @@ impl Tiles {
     pub(super) fn tile(&self, level: Level, index: usize, x: &Activations, products: &mut [[f32; LANES]]) {
         let tile = &self.bytes[index * self.tile_bytes()..][..self.tile_bytes()];
         match self.blocks {
-            Blocks::Q8 => level.run(q8::Multiply::new(tile, x, products)),
-            Blocks::Q4 => level.run(q4::Multiply::new(tile, x, products)),
+            Blocks::Q8 => level.run(Multiply { parts: q8::parts(tile), x, products }),
+            Blocks::Q4 => level.run(Multiply { parts: q4::parts(tile), x, products }),
         }
     }
+}
+
+/// The products of a tile, in its values and scales, with all activations.
+struct Multiply<'a, V, S> {
+    parts: (&'a [V], &'a [S]),
+    x: &'a Activations,
+    products: &'a mut [[f32; LANES]],
 }
 
 #[cfg(test)]

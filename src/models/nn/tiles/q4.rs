@@ -6,7 +6,8 @@
 //! then likewise for the minima. A value is `scale * factor * value - step * minimum`.
 
 use super::super::simd::{Columns, Halves, LANES, Lanes, Words};
-use super::activations::{Activations, Block, WORDS};
+use super::Multiply;
+use super::activations::{Block, WORDS};
 
 /// Values of a row under one pair of scales.
 pub(super) const VALUES: usize = 256;
@@ -16,15 +17,15 @@ pub(super) const BYTES: usize = NIBBLES + SCALES;
 /// Blocks of 32 in these.
 const PARTS: usize = VALUES / 32;
 const NIBBLES: usize = LANES * VALUES / 2;
-const SCALES: usize = 2 * size_of::<Halves>() + 2 * PARTS * LANES;
+pub(super) const SCALES: usize = 2 * size_of::<Halves>() + 2 * PARTS * LANES;
 /// Bytes of ggml's block: scale, step of the minima, packed factors and minima, values.
 const ROW_BYTES: usize = 4 + PACKED + VALUES / 2;
 const PACKED: usize = 12;
 
-type Values = [[Words; WORDS]; PARTS / 2];
+pub(super) type Values = [[Words; WORDS]; PARTS / 2];
 
 /// The values and the scales of a tile.
-fn parts(tile: &[u8]) -> (&[Values], &[[u8; SCALES]]) {
+pub(super) fn parts(tile: &[u8]) -> (&[Values], &[[u8; SCALES]]) {
     let blocks = tile.len() / BYTES;
     let (values, scales) = tile.split_at(blocks * NIBBLES);
     (values.as_chunks().0.as_chunks().0.as_chunks().0, scales.as_chunks().0)
@@ -101,22 +102,7 @@ fn at<const N: usize>(scales: &[u8; SCALES], start: usize) -> &[u8; N] {
     &scales[start..].as_chunks().0[0]
 }
 
-/// The products of a tile with all activations.
-pub(super) struct Multiply<'a> {
-    values: &'a [Values],
-    scales: &'a [[u8; SCALES]],
-    x: &'a Activations,
-    products: &'a mut [[f32; LANES]],
-}
-
-impl<'a> Multiply<'a> {
-    pub(super) fn new(tile: &'a [u8], x: &'a Activations, products: &'a mut [[f32; LANES]]) -> Self {
-        let (values, scales) = parts(tile);
-        Self { values, scales, x, products }
-    }
-}
-
-impl Columns for Multiply<'_> {
+impl Columns for Multiply<'_, Values, [u8; SCALES]> {
     fn count(&self) -> usize {
         self.products.len()
     }
@@ -124,12 +110,13 @@ impl Columns for Multiply<'_> {
     #[allow(clippy::inline_always)]
     #[inline(always)]
     fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
+        let (values, scales) = self.parts;
         let mut columns: [&[[Block; PARTS]]; M] = [&[]; M];
         for (m, column) in columns.iter_mut().enumerate() {
-            *column = &self.x.row(start + m).as_chunks().0[..self.values.len()];
+            *column = &self.x.row(start + m).as_chunks().0[..values.len()];
         }
         let mut totals = [lanes.splat(0.0); M];
-        for (index, (values, scales)) in self.values.iter().zip(self.scales).enumerate() {
+        for (index, (values, scales)) in values.iter().zip(scales).enumerate() {
             let scale = lanes.load_f16(at(scales, 0));
             let step = lanes.load_f16(at(scales, size_of::<Halves>()));
             for (pair, words) in values.iter().enumerate() {

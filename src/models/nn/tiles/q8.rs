@@ -4,7 +4,8 @@
 //! columns sixteen f16 scales.
 
 use super::super::simd::{Columns, Halves, LANES, Lanes, Words};
-use super::activations::{Activations, Block, WORDS};
+use super::Multiply;
+use super::activations::{Block, WORDS};
 
 /// Values of a row under one scale.
 pub(super) const VALUES: usize = 32;
@@ -13,10 +14,10 @@ pub(super) const BYTES: usize = LANES * ROW_BYTES;
 /// Bytes of ggml's block: the scale, then the values.
 const ROW_BYTES: usize = 2 + VALUES;
 
-type Values = [Words; WORDS];
+pub(super) type Values = [Words; WORDS];
 
 /// The values and the scales of a tile.
-fn parts(tile: &[u8]) -> (&[Values], &[Halves]) {
+pub(super) fn parts(tile: &[u8]) -> (&[Values], &[Halves]) {
     let blocks = tile.len() / BYTES;
     let (values, scales) = tile.split_at(blocks * VALUES * LANES);
     (values.as_chunks().0.as_chunks().0, scales.as_chunks().0)
@@ -49,22 +50,7 @@ pub(super) fn row(tile: &[u8], lane: usize, row: &mut [u8]) {
     }
 }
 
-/// The products of a tile with all activations.
-pub(super) struct Multiply<'a> {
-    values: &'a [Values],
-    scales: &'a [Halves],
-    x: &'a Activations,
-    products: &'a mut [[f32; LANES]],
-}
-
-impl<'a> Multiply<'a> {
-    pub(super) fn new(tile: &'a [u8], x: &'a Activations, products: &'a mut [[f32; LANES]]) -> Self {
-        let (values, scales) = parts(tile);
-        Self { values, scales, x, products }
-    }
-}
-
-impl Columns for Multiply<'_> {
+impl Columns for Multiply<'_, Values, Halves> {
     fn count(&self) -> usize {
         self.products.len()
     }
@@ -72,12 +58,13 @@ impl Columns for Multiply<'_> {
     #[allow(clippy::inline_always)]
     #[inline(always)]
     fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
+        let (values, scales) = self.parts;
         let mut columns: [&[Block]; M] = [&[]; M];
         for (m, column) in columns.iter_mut().enumerate() {
-            *column = &self.x.row(start + m)[..self.values.len()];
+            *column = &self.x.row(start + m)[..values.len()];
         }
         let mut totals = [lanes.splat(0.0); M];
-        for (index, (values, scales)) in self.values.iter().zip(self.scales).enumerate() {
+        for (index, (values, scales)) in values.iter().zip(scales).enumerate() {
             let mut sums = [lanes.zeros(); M];
             for m in 0..M {
                 sums[m] = lanes.start(columns[m][index].sum);
