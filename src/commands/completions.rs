@@ -41,8 +41,11 @@ fn bash(script: &str) -> String {
             "--voice)" => in_voice = true,
             "stepaudio__subcmd__voices__subcmd__remove)" => in_remove = true,
             "return 0" if in_voice => {
-                hooked +=
-                    &format!("                    COMPREPLY+=($(compgen -W \"{list}\" -- \"${{cur}}\"))\n");
+                hooked.extend([
+                    "                    COMPREPLY+=($(compgen -W \"",
+                    list,
+                    "\" -- \"${cur}\"))\n",
+                ]);
                 in_voice = false;
             }
             _ => {}
@@ -50,7 +53,7 @@ fn bash(script: &str) -> String {
         hooked += line;
         hooked.push('\n');
         if in_remove && line.trim().starts_with("opts=") {
-            hooked += &format!("            opts=\"${{opts}} {list}\"\n");
+            hooked.extend(["            opts=\"${opts} ", list, "\"\n"]);
             in_remove = false;
         }
     }

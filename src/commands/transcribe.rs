@@ -157,7 +157,7 @@ impl Args {
     }
 
     /// All recordings with the places of their results, and how these are written.
-    fn places(&self, context: &Context) -> Result<(TextFormat, Vec<(Found, Option<PathBuf>)>)> {
+    fn places(&self, context: &Context) -> Result<(TextFormat, Vec<Place>)> {
         let found = recordings::find(&self.inputs, self.recursive)?;
         let several = found.len() > 1 || self.inputs.iter().any(|input| input.is_dir());
         let output = self.output.as_deref().filter(|output| *output != Path::new("-"));
@@ -216,6 +216,9 @@ impl Args {
         })
     }
 }
+
+/// A recording and the file of its result; `None` is stdout.
+type Place = (Found, Option<PathBuf>);
 
 /// One recording to be transcribed.
 #[derive(Debug)]

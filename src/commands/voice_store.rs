@@ -135,15 +135,15 @@ impl VoiceStore {
     /// What is told of a voice.
     pub fn about(&self, name: &Name) -> Result<About> {
         let mut archive = self.open(name)?;
-        self.read_about(name, &mut archive)
+        Self::read_about(name, &mut archive)
     }
 
     /// A voice with its clip and features.
     pub fn read(&self, name: &Name) -> Result<(About, Vec<u8>, Analysed)> {
         let mut archive = self.open(name)?;
-        let about = self.read_about(name, &mut archive)?;
-        let clip = self.part(name, &mut archive, CLIP)?;
-        let voice = self.part(name, &mut archive, FEATURES)?;
+        let about = Self::read_about(name, &mut archive)?;
+        let clip = Self::part(name, &mut archive, CLIP)?;
+        let voice = Self::part(name, &mut archive, FEATURES)?;
         let features = Analysed { key: about.features.clone(), voice };
         Ok((about, clip, features))
     }
@@ -205,8 +205,8 @@ impl VoiceStore {
         ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(name, error))
     }
 
-    fn read_about(&self, name: &Name, archive: &mut ZipArchive<BufReader<File>>) -> Result<About> {
-        let about = self.part(name, archive, ABOUT)?;
+    fn read_about(name: &Name, archive: &mut ZipArchive<BufReader<File>>) -> Result<About> {
+        let about = Self::part(name, archive, ABOUT)?;
         let about: About = serde_json::from_slice(&about).map_err(|error| damaged(name, error))?;
         match about.version {
             VERSION => Ok(about),
@@ -216,7 +216,7 @@ impl VoiceStore {
         }
     }
 
-    fn part(&self, name: &Name, archive: &mut ZipArchive<BufReader<File>>, part: &str) -> Result<Vec<u8>> {
+    fn part(name: &Name, archive: &mut ZipArchive<BufReader<File>>, part: &str) -> Result<Vec<u8>> {
         let entry = archive.by_name(part).map_err(|error: ZipError| damaged(name, error))?;
         let mut bytes = Vec::new();
         entry.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| damaged(name, error))?;

@@ -172,7 +172,9 @@ impl ListArgs {
     fn run(&self, store: &VoiceStore, context: &Context) -> Result<()> {
         let names = store.names()?;
         if self.names {
-            names.iter().for_each(|name| context.printer.data(&name.to_string()));
+            for name in &names {
+                context.printer.data(&name.to_string());
+            }
             return Ok(());
         }
         if names.is_empty() {

@@ -363,9 +363,9 @@ mod tests {
             let entry = entry?;
             let to = to.join(entry.file_name());
             if entry.path().is_dir() {
-                copy(&entry.path(), &to)?
+                copy(&entry.path(), &to)?;
             } else {
-                fs::copy(entry.path(), to).map(drop)?
+                fs::copy(entry.path(), to).map(drop)?;
             }
         }
         Ok(())

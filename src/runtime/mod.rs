@@ -92,7 +92,7 @@ enum Place {
     /// In this process.
     Here,
     /// In a daemon.
-    Daemon(Client),
+    Daemon(Box<Client>),
     /// In a daemon again, after the last connection was lost.
     Lost,
 }
@@ -103,7 +103,7 @@ impl Session {
         let (place, models) = match settings.connect()? {
             Some(daemon) => {
                 let models = settings.through(daemon.models())?;
-                (Place::Daemon(daemon), models)
+                (Place::Daemon(Box::new(daemon)), models)
             }
             None => (Place::Here, settings.models.clone()),
         };
@@ -143,7 +143,7 @@ impl Session {
         let daemon = match std::mem::replace(&mut self.place, Place::Lost) {
             Place::Here => None,
             Place::Daemon(daemon) => Some(daemon),
-            Place::Lost => self.settings.connect()?,
+            Place::Lost => self.settings.connect()?.map(Box::new),
         };
         if let Some(mut daemon) = daemon {
             match daemon.run(&self.models, task, watch)? {

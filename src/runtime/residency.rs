@@ -362,18 +362,17 @@ impl Models {
     }
 
     fn load_speaking(&mut self, parts: &mut Parts<'_, '_>) -> Result<&Speaking> {
-        let speaking = match self.speaking.take() {
-            Some(speaking) => speaking,
-            None => {
-                let (started, device) = (Instant::now(), self.device()?);
-                let reader = Reader { settings: &self.settings, device: &device };
-                let files = self.checkpoint().and_then(|checkpoint| origins::speaking(&checkpoint));
-                let (speaking, origin) = origins::load(files, || reader.speaking(parts))?;
-                let files = reader.speaking_files()?;
-                self.origins.speaking = origin;
-                self.held(EDITX, files, started);
-                speaking
-            }
+        let speaking = if let Some(speaking) = self.speaking.take() {
+            speaking
+        } else {
+            let (started, device) = (Instant::now(), self.device()?);
+            let reader = Reader { settings: &self.settings, device: &device };
+            let files = self.checkpoint().and_then(|checkpoint| origins::speaking(&checkpoint));
+            let (speaking, origin) = origins::load(files, || reader.speaking(parts))?;
+            let files = reader.speaking_files()?;
+            self.origins.speaking = origin;
+            self.held(EDITX, files, started);
+            speaking
         };
         Ok(self.speaking.insert(speaking))
     }
@@ -578,7 +577,7 @@ impl Reader<'_> {
         };
         let (llm, sound) = if device.is_cpu() {
             thread::scope(|scope| {
-                let sound = scope.spawn(&sound);
+                let sound = scope.spawn(sound);
                 (self.llm(&checkpoint, parts.watch), sound.join())
             })
         } else {

@@ -76,7 +76,7 @@ fn write(report: &SpeechReport, samples: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + report.len() + 4 * samples.len());
     bytes.extend((report.len() as u32).to_le_bytes());
     bytes.extend(report);
-    samples.iter().for_each(|sample| bytes.extend(sample.to_le_bytes()));
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     bytes
 }
 

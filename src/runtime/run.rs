@@ -123,7 +123,7 @@ impl<'w, 'e> Run<'w, 'e> {
         let mut inner = Run {
             watch: &mut joined,
             stages: stages_so_far,
-            cache: *cache,
+            cache,
             cache_use: *cache_use,
             found: found_so_far,
         };

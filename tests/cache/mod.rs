@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// Tells a process what to write: the folder, the limit, the first number and how many.
 const TOLD: &str = "STEPAUDIO_TEST_WRITER";
 /// Longest time that anything here may take.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Entries that a killed writer goes through again and again.
 const ENTRIES: u32 = 40;

@@ -16,7 +16,7 @@ fn batch(home: &Home, args: &[&str]) -> Ran {
 }
 
 fn write(home: &Home, name: &str, lines: &[Value]) {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = lines.iter().flat_map(|line| [line.to_string(), "\n".to_string()]).collect();
     fs::write(home.path(name), text).unwrap();
 }
 
@@ -91,7 +91,7 @@ fn resuming_goes_by_contents() {
     assert_eq!(records(&home.path("out/results.jsonl")), first);
     // Another order, another time: the same contents.
     let text = fs::read_to_string(home.path("lists/a.jsonl")).unwrap();
-    let turned: String = text.lines().rev().map(|line| format!("{line}\n")).collect();
+    let turned: String = text.lines().rev().flat_map(|line| [line, "\n"]).collect();
     fs::write(
         home.path("lists/a.jsonl"),
         turned.replace("\"seed\":0", "\"seed\":0,\"output\":\"00001.wav\""),
@@ -301,7 +301,7 @@ fn a_task_of_a_slurm_array_takes_its_share() {
 fn stopped(home: &Home, signal: &str, enough: usize, moment: Duration) -> Ran {
     let args = ["batch", "a.jsonl", "--out-dir", "out", "--resume", "--dtype", "f32", "-q"];
     let mut child = home.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (deadline, path) = (Instant::now() + Duration::from_secs(120), home.path("out/results.jsonl"));
+    let (deadline, path) = (Instant::now() + Duration::from_mins(2), home.path("out/results.jsonl"));
     let count = || fs::File::open(&path).map_or(0, |file| BufReader::new(file).lines().count());
     while count() < enough && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "the batch makes no progress");

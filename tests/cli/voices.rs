@@ -157,12 +157,11 @@ fn in_shell(home: &Home, shell: &str, script: &str) -> Option<String> {
     let mut command = Command::new(shell);
     command.arg("-c").arg(script).current_dir(home.path("")).env("HOME", home.path("")).env("PATH", path);
     command.env("TERM", "dumb").env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
-    match command.output() {
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(_) => {
-            eprintln!("skipped: {shell} is not installed");
-            None
-        }
+    if let Ok(output) = command.output() {
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        eprintln!("skipped: {shell} is not installed");
+        None
     }
 }
 

@@ -206,7 +206,7 @@ impl Verb {
         for (name, value) in &given.0 {
             match name.as_str() {
                 "task" | "id" | "output" => {}
-                "edits" => words.extend(self.edits(value)?),
+                "edits" => words.extend(Self::edits(value)?),
                 name if name == self.bare => bare = Some(plain(name, value)?),
                 name => words.extend(self.flags(name, value)?),
             }
@@ -231,7 +231,7 @@ impl Verb {
     }
 
     /// `["denoise", {"emotion": "happy"}]`: edits in an order that fields alone could not tell.
-    fn edits(&self, value: &Value) -> Result<Vec<String>> {
+    fn edits(value: &Value) -> Result<Vec<String>> {
         let wrong = || {
             Error::input("`edits` is no list of edits")
                 .hint("for example [\"denoise\", {\"emotion\": \"happy\"}]")

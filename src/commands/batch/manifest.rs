@@ -45,6 +45,7 @@ pub fn open(path: &Path) -> Result<Lines> {
     read(file).map_err(|error| fail(&error))
 }
 
+#[allow(clippy::unnecessary_wraps)] // As readers of manifests are.
 fn json_lines(file: BufReader<File>) -> Result<Lines> {
     let lines = (1..).zip(file.split(b'\n'));
     let filled = lines.filter(|(_, line)| line.as_ref().map_or(true, |line| !line.trim_ascii().is_empty()));
@@ -230,7 +231,9 @@ mod tests {
         fn cells_come_back_from_csv(rows in prop::collection::vec(("\\PC{0,12}", "[ -~\n]{0,12}"), 1..8)) {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(["first", "second"]).unwrap();
-            rows.iter().for_each(|(a, b)| writer.write_record([a, b]).unwrap());
+            for (a, b) in &rows {
+                writer.write_record([a, b]).unwrap();
+            }
             let found = read("a.csv", &writer.into_inner().unwrap());
             let wanted: Vec<Fields> = rows.iter().filter_map(|(a, b)| {
                 let cells = [("first", a), ("second", b)];

@@ -64,7 +64,7 @@ impl<'a> Problems<'a> {
         }
         let problems = if self.count == 1 { "a problem".into() } else { format!("{} problems", self.count) };
         let error = Error::input(format!("`{}` has {problems}; nothing was done", self.manifest.display()));
-        let error = self.kept.values().fold(error, |error, problem| error.cause(problem));
+        let error = self.kept.values().fold(error, crate::error::Error::cause);
         let more = self.count - self.kept.len();
         let error = if more > 0 { error.cause(format!("… and {more} more")) } else { error };
         Err(error.hint("`stepaudio batch --help` tells the fields of a line"))
@@ -141,7 +141,9 @@ impl Files {
             let open = || readable(recording).err();
             let error = self.recordings.entry(recording.to_path_buf()).or_insert_with(open);
             // The hint about other formats would stand in every line.
-            error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
+            if let Some(error) = error {
+                problems.add(item.line, &Error { hint: None, ..error.clone() });
+            }
         }
         let place = item.job.place()?;
         if let Err(error) = check_free(place, force) {
@@ -151,7 +153,9 @@ impl Files {
         let folder = nearest_folder(place);
         let usable = || check_folder_of(&folder.join("result")).err();
         let error = self.folders.entry(folder.clone()).or_insert_with(usable);
-        error.iter().for_each(|error| problems.add(item.line, &Error { hint: None, ..error.clone() }));
+        if let Some(error) = error {
+            problems.add(item.line, &Error { hint: None, ..error.clone() });
+        }
         Ok(())
     }
 }

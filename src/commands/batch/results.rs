@@ -62,9 +62,10 @@ pub struct Journal {
 impl Journal {
     /// Where the results of `shard` are recorded.
     pub fn place(folder: &Path, shard: Shard) -> PathBuf {
-        let name = match shard.is_whole() {
-            true => "results.jsonl".to_string(),
-            false => format!("results-{}.jsonl", shard.to_string().replace('/', "-of-")),
+        let name = if shard.is_whole() {
+            "results.jsonl".to_string()
+        } else {
+            format!("results-{}.jsonl", shard.to_string().replace('/', "-of-"))
         };
         folder.join(name)
     }
@@ -359,7 +360,7 @@ mod tests {
             let bytes = fs::read(&path).unwrap();
             let cut = cut.min(bytes.len());
             fs::write(&path, &bytes[..cut]).unwrap();
-            let whole = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
+            let whole = String::from_utf8_lossy(&bytes[..cut]).matches('\n').count();
             let mut journal = Journal::open(&path).unwrap();
             journal.append(&record(99, "k", Status::Done)).unwrap();
             let found: Vec<usize> = lines(&path).iter().map(|record| record.line).collect();

@@ -22,7 +22,7 @@ impl Voice {
         let values = 4 * (frames * channels + sizes[3]);
         let mut bytes = Vec::with_capacity(MAGIC.len() + 16 + 2 * self.mixed.len() + values);
         bytes.extend(MAGIC);
-        sizes.iter().for_each(|&size| bytes.extend((size as u32).to_le_bytes()));
+        bytes.extend(sizes.iter().flat_map(|&size| (size as u32).to_le_bytes()));
         for &code in &self.mixed {
             let code = u16::try_from(code)
                 .map_err(|_| Error::inference(format!("audio code {code} is outside 0..{}", codes::CODES)))?;
@@ -30,7 +30,7 @@ impl Voice {
         }
         for tensor in [mel, speaker] {
             let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
-            values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
         Ok(bytes)
     }

@@ -220,15 +220,12 @@ mod tests {
             let mut expected = BTreeMap::new();
             for (number, bytes) in steps {
                 let mut ledger = Ledger::open(&table).unwrap();
-                match bytes {
-                    Some(bytes) => {
-                        ledger.insert(&[(place(number), Record { bytes, made: 5 })]).unwrap();
-                        expected.insert(place(number), bytes);
-                    }
-                    None => {
-                        ledger.remove([&place(number)]).unwrap();
-                        expected.remove(&place(number));
-                    }
+                if let Some(bytes) = bytes {
+                    ledger.insert(&[(place(number), Record { bytes, made: 5 })]).unwrap();
+                    expected.insert(place(number), bytes);
+                } else {
+                    ledger.remove([&place(number)]).unwrap();
+                    expected.remove(&place(number));
                 }
                 let ledger = Ledger::open(&table).unwrap();
                 prop_assert_eq!(ledger.bytes(), expected.values().sum::<u64>());

@@ -37,6 +37,7 @@ impl Table for Memory {
 }
 
 /// An opener whose database cannot be written: there is no room.
+#[allow(clippy::unnecessary_wraps)] // As openers are.
 pub(super) fn full_table(_: &Path) -> Result<Box<dyn Table>, Broken> {
     struct Full;
     impl Table for Full {

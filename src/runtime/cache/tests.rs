@@ -276,7 +276,7 @@ fn what_is_larger_than_the_cache_is_not_kept() {
     let home = Home::new();
     let cache = home.cache(16_384);
     cache.put(Bucket::Results, &key(1), &[0; 10_000]);
-    cache.put(Bucket::Results, &key(2), &[0; 20_000]);
+    cache.put(Bucket::Results, &key(2), &vec![0; 20_000]);
     assert!(cache.get(Bucket::Results, &key(1)).is_some() && cache.get(Bucket::Results, &key(2)).is_none());
     assert!(cache.notes()[0].contains("--cache-size"));
     let none = home.cache(0);
@@ -324,7 +324,7 @@ fn clear_leaves_nothing_private() {
     };
     assert_eq!((dropped.entries, weights), (3, None));
     drop(cache);
-    let left: Vec<_> = home.files().into_iter().map(|(path, bytes)| (path, bytes)).collect();
+    let left: Vec<_> = home.files().into_iter().collect();
     let names = [home.path().join("lock"), home.path().join("weights/a.weights")];
     assert!(left.iter().all(|(path, _)| names.contains(path)) && left.len() == 2, "{left:?}");
     let cache = home.cache(MIB);

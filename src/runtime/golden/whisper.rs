@@ -369,7 +369,7 @@ mod tests {
     fn stamps_that_go_back_open_another_window_or_replace_the_last() {
         // Ids from 100 on are stamps of one second each; the expected texts are those of transformers 4.53.3.
         let stamp = |id: u32| id.checked_sub(100).map(f64::from);
-        let decode = |run: &[u32]| Ok(run.iter().map(|id| format!("{id} ")).collect());
+        let decode = |run: &[u32]| Ok(run.iter().flat_map(|id| [id.to_string(), " ".to_string()]).collect());
         let text = |ids: &[u32]| timed(ids, stamp, decode).unwrap();
         assert_eq!(text(&[1, 100, 2, 102, 102, 3, 104]), "1 <|0.00|>2 <|2.00|><|2.00|>3 <|4.00|>");
         assert_eq!(text(&[100, 1, 105, 101, 2, 103]), "<|0.00|>1 <|5.00|><|31.00|>2 <|33.00|>");

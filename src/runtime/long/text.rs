@@ -49,13 +49,12 @@ impl<'a> Speaker<'a> {
     }
 
     fn voice(&mut self, models: &mut Models, run: &mut Run<'_, '_>) -> Result<&Voice> {
-        let voice = match self.voice.take() {
-            Some(voice) => voice,
-            None => {
-                let (voice, analysed) = stored::voice(models, self.task, run)?;
-                self.analysed = analysed;
-                voice
-            }
+        let voice = if let Some(voice) = self.voice.take() {
+            voice
+        } else {
+            let (voice, analysed) = stored::voice(models, self.task, run)?;
+            self.analysed = analysed;
+            voice
         };
         Ok(self.voice.insert(voice))
     }

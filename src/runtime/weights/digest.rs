@@ -109,7 +109,7 @@ mod tests {
             set_time(&path, time);
             digest(&path)
         };
-        let bytes: Vec<u8> = (0..3_000_001u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3_000_001u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let first = write(&bytes);
         assert_eq!(write(&bytes), first);
         let changed = |at: std::ops::Range<usize>| {
@@ -122,7 +122,7 @@ mod tests {
         }
         assert_ne!(write(&bytes[1..]), first);
         write(&bytes);
-        set_time(&path, time + Duration::from_nanos(1000));
+        set_time(&path, time + Duration::from_micros(1));
         assert_ne!(digest(&path), first);
     }
 }
