@@ -179,7 +179,9 @@ fn gpu_lines(gpu: &Gpu, printer: &Printer) -> Vec<String> {
     }
     facts.extend(gpu.utilisation.map(|percent| format!("{percent} % busy")));
     facts.extend(gpu.watts.map(|watts| format!("{watts:.0} W")));
-    lines.push(format!("   {}", facts.join(", ")));
+    if !facts.is_empty() {
+        lines.push(format!("   {}", facts.join(", ")));
+    }
     for Process { pid, name, bytes: held, ours } in &gpu.processes {
         let held = held.map_or("?".into(), bytes);
         let who = name.as_deref().unwrap_or("unknown");

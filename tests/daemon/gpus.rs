@@ -5,7 +5,7 @@ use crate::support::Ran;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use stepaudio::error::Kind;
-use stepaudio::runtime::status::{Freed, Gpu, State};
+use stepaudio::runtime::status::{Freed, Gpu, Model, State};
 
 /// Room for one model with its context, and not for two.
 const CARD: u64 = 5 << 29;
@@ -183,17 +183,16 @@ fn models_that_do_not_fit_side_by_side_follow_each_other() {
     // Room for one model with its context, and little more.
     let (home, cards) = (Home::new(), Cards::new(&[(7 << 28, 0)]));
     let daemon = cards.daemon(&home);
-    for task in [short_transcription(1), short_clone(1), short_transcription(1)] {
-        let loaded = daemon.status().models.iter().any(|model| model.state == State::Device);
-        let asking = Asking::start(&daemon, task);
-        if loaded {
-            asking.wait_for(
-                "the other model leaves",
-                |event| matches!(event, Event::Note(note) if note.contains("leaves the GPU")),
-            );
-        }
-        asking.join().unwrap();
-    }
+    Asking::start(&daemon, short_transcription(1)).join().unwrap();
+    let asking = Asking::start(&daemon, short_clone(1));
+    asking.wait_for(
+        "the other model leaves",
+        |event| matches!(event, Event::Note(note) if note.contains("leaves the GPU")),
+    );
+    asking.join().unwrap();
+    let on_device = |model: &Model| (model.state == State::Device).then(|| model.name.clone());
+    let on_device: Vec<String> = daemon.status().models.iter().filter_map(on_device).collect();
+    assert_eq!(on_device, ["Step-Audio-EditX"]);
     assert_eq!(daemon.said("started the worker"), 1, "the process stays");
 }
 
