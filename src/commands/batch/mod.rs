@@ -29,7 +29,7 @@ use work::Work;
 /// is one job. Its fields are the flags of the command that `task` names, with - or _ within:
 ///
 ///   {"task": "clone", "text": "New words", "voice": "anna", "output": "new.wav", "seed": 7}
-///   {"task": "clone", "text": "New words", "voice": "ref.wav", "`voice_text"`: "What ref says"}
+///   {"task": "clone", "text": "New words", "voice": "ref.wav", "voice_text": "What ref says"}
 ///   {"task": "edit", "input": "in.wav", "denoise": true, "emotion": "happy", "text": "It says"}
 ///   {"task": "edit", "input": "in.wav", "edits": ["denoise", {"speed": "faster"}, "vad"]}
 ///   {"task": "transcribe", "input": "talk.mp3", "format": "srt", "id": "talk"}
