@@ -8,6 +8,7 @@ same shapes, written for this comparison; Whisper is the class of transformers.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -70,7 +71,16 @@ class Ours:
     def __init__(self, program):
         build = ["cargo", "bench", "--quiet", "--locked", "--bench", "stages", "--"]
         command = [*([program] if program else build), "--on-request"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # PyTorch's threads are bound to their cores, this one too; the program shall have them all.
+        cores = range(os.cpu_count())
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
 
     def run(self, name):
         print(name, file=self.process.stdin, flush=True)
