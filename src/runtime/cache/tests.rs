@@ -249,6 +249,21 @@ fn a_busy_cache_is_read() {
 }
 
 #[test]
+fn a_cache_that_stays_busy_keeps_nothing_and_says_so_once() {
+    let home = Home::new();
+    let (first, second) = (home.cache(MIB), home.cache(MIB));
+    first.keep(1);
+    let lock = first.index.lock().unwrap();
+    second.keep(2);
+    assert!(second.has(1) && !second.has(2));
+    let notes = second.notes();
+    assert!(notes.len() == 1 && notes[0].contains("another process"), "{notes:?}");
+    drop(lock);
+    second.keep(2);
+    assert!(second.has(2));
+}
+
+#[test]
 fn the_size_stays_under_its_limit_and_what_is_used_stays() {
     let home = Home::new();
     let limit = 300_000;
