@@ -9,6 +9,7 @@ use super::tile;
 use super::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Columns of a panel.
 pub(super) const PANEL: usize = 32;
@@ -121,8 +122,8 @@ impl Matrix {
 
     /// `windows` times the matrix on this thread, each row of the product `stride` behind the former one.
     pub(super) fn multiply_here<W: Width>(&self, windows: Windows<'_>, out: &mut [f32], stride: usize) {
-        let finish = Finish::default();
-        Strips { matrix: self, panels: 0, windows, finish, out, width: self.width, stride }.run::<W>();
+        let (panels, out) = (0..self.panels(), Strided { out, stride });
+        Strips { matrix: self, panels, windows, first: 0, finish: Finish::default(), out }.run::<W>();
     }
 
     /// `windows` times the matrix, into `out` [rows, width].
@@ -147,56 +148,105 @@ impl Matrix {
         if out.is_empty() || self.depth == 0 {
             bail!("an empty product");
         }
-        let threads = rayon::current_num_threads();
-        // A matrix beyond a core's own cache is read again for each task; of a smaller one, more tasks are fairer.
-        let least = if self.panels.len() * PANEL > TASK { threads } else { 3 * threads };
-        let tasks =
-            windows.rows.div_ceil((TASK / self.depth).max(LEAST)).max(least).next_multiple_of(threads);
-        let rows = windows.rows.div_ceil(tasks).next_multiple_of(TALL);
-        if windows.rows < threads * TALL {
-            self.multiply_few(windows, finish, out);
-            return Ok(());
+        match self.shares(windows.rows, rayon::current_num_threads()) {
+            Shares { rows, panels: None } => self.multiply_rows(rows, windows, finish, out),
+            Shares { rows, panels: Some(panels) } => {
+                self.multiply_parts(rows, panels, windows, finish, out);
+            }
         }
-        out.par_chunks_mut(rows * self.width).enumerate().for_each(|(task, out)| {
-            let first = task * rows;
-            let windows = windows.part(first, out.len() / self.width);
-            let base = finish.base.map(|base| &base[first * self.width..][..out.len()]);
-            let (finish, width) = (Finish { base, ..finish }, self.width);
-            widest(Strips { matrix: self, panels: 0, windows, finish, out, width, stride: width });
-        });
         Ok(())
     }
 
-    /// The same with the columns shared out instead of the rows.
-    fn multiply_few(&self, windows: Windows<'_>, finish: Finish<'_>, out: &mut [f32]) {
-        let panels = self.width.div_ceil(PANEL);
-        let each = panels.div_ceil(4 * rayon::current_num_threads());
-        let starts: Vec<usize> = (0..panels).step_by(each).collect();
-        let parts = starts.par_iter().map(|&first| {
-            let columns = first * PANEL..self.width.min((first + each) * PANEL);
-            let cut = |values: Option<&'_ [f32]>| values.map(|values| values[columns.clone()].to_vec());
-            let (bias, scale) = (cut(finish.bias), cut(finish.scale));
-            let base = finish.base.map(|base| {
-                let rows = base.chunks_exact(self.width);
-                rows.flat_map(|row| &row[columns.clone()]).copied().collect::<Vec<_>>()
-            });
-            let finish = Finish {
-                bias: bias.as_deref(),
-                scale: scale.as_deref(),
-                base: base.as_deref(),
-                activation: finish.activation,
-            };
-            let width = columns.len();
-            let mut part = vec![0f32; windows.rows * width];
-            let out = &mut part;
-            widest(Strips { matrix: self, panels: first, windows, finish, out, width, stride: width });
-            (columns, part)
+    fn panels(&self) -> usize {
+        self.width.div_ceil(PANEL)
+    }
+
+    /// How a product of `rows` rows is shared out.
+    fn shares(&self, rows: usize, threads: usize) -> Shares {
+        let (panels, held) = (self.panels(), (TASK / self.depth).max(LEAST));
+        if rows < threads * TALL {
+            return Shares { rows, panels: Some(panels.div_ceil(4 * threads)) };
+        }
+        let blocks = rows.div_ceil(held);
+        // With few rows, their parts are of unequal size and each reads the whole matrix: columns are fairer.
+        if blocks < 3 * threads && panels >= 4 * threads {
+            let groups = if panels >= 16 * threads { 2 * threads } else { threads };
+            let rows = rows.div_ceil(blocks).next_multiple_of(TALL);
+            return Shares { rows, panels: Some(panels.div_ceil(groups)) };
+        }
+        // A matrix beyond a core's own cache is read again for each task; of a smaller one, more tasks are fairer.
+        let least = if self.panels.len() * PANEL > TASK { threads } else { 3 * threads };
+        let tasks = blocks.max(least).next_multiple_of(threads);
+        Shares { rows: rows.div_ceil(tasks).next_multiple_of(TALL), panels: None }
+    }
+
+    /// In tasks of so many rows.
+    fn multiply_rows(&self, rows: usize, windows: Windows<'_>, finish: Finish<'_>, out: &mut [f32]) {
+        out.par_chunks_mut(rows * self.width).enumerate().for_each(|(task, out)| {
+            let (panels, first) = (0..self.panels(), task * rows);
+            let windows = windows.part(first, out.len() / self.width);
+            let out = Strided { out, stride: self.width };
+            widest(Strips { matrix: self, panels, windows, first, finish, out });
         });
-        for (columns, part) in parts.collect::<Vec<_>>() {
-            for (row, part) in out.chunks_exact_mut(self.width).zip(part.chunks_exact(columns.len())) {
-                row[columns.clone()].copy_from_slice(part);
+    }
+
+    /// In tasks of so many rows and panels.
+    fn multiply_parts(
+        &self,
+        rows: usize,
+        panels: usize,
+        windows: Windows<'_>,
+        finish: Finish<'_>,
+        out: &mut [f32],
+    ) {
+        let blocks = windows.rows.div_ceil(rows);
+        let groups = self.panels().div_ceil(panels);
+        let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
+        parts.resize_with(groups * blocks, || Vec::with_capacity(rows));
+        for (row, out) in out.chunks_exact_mut(self.width).enumerate() {
+            for (group, out) in out.chunks_mut(panels * PANEL).enumerate() {
+                parts[group * blocks + row / rows].push(out);
             }
         }
+        parts.into_par_iter().enumerate().for_each(|(task, out)| {
+            let (group, first) = (task / blocks, task % blocks * rows);
+            let panels = group * panels..((group + 1) * panels).min(self.panels());
+            let windows = windows.part(first, out.len());
+            widest(Strips { matrix: self, panels, windows, first, finish, out });
+        });
+    }
+}
+
+/// The size of one task.
+struct Shares {
+    rows: usize,
+    /// Without, it goes through all of them.
+    panels: Option<usize>,
+}
+
+/// Where the sums of some rows and panels go.
+trait Rows {
+    /// Columns `column` and on, of those that are written, of row `row`.
+    fn at(&mut self, row: usize, column: usize) -> &mut [f32];
+}
+
+/// Rows that begin `stride` values apart.
+struct Strided<'a> {
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Rows for Strided<'_> {
+    #[inline(always)]
+    fn at(&mut self, row: usize, column: usize) -> &mut [f32] {
+        &mut self.out[row * self.stride + column..]
+    }
+}
+
+impl Rows for Vec<&mut [f32]> {
+    #[inline(always)]
+    fn at(&mut self, row: usize, column: usize) -> &mut [f32] {
+        &mut self[row][column..]
     }
 }
 
@@ -208,19 +258,18 @@ fn fill(rows: &mut [[f32; PANEL]], values: &[f32], columns: usize, down: usize, 
     }
 }
 
-/// All products of some rows with `width` columns from a panel on.
-struct Strips<'a> {
+/// All products of some rows with some panels.
+struct Strips<'a, O> {
     matrix: &'a Matrix,
-    panels: usize,
+    panels: Range<usize>,
     windows: Windows<'a>,
+    /// The first of the rows among all of the product.
+    first: usize,
     finish: Finish<'a>,
-    out: &'a mut [f32],
-    width: usize,
-    /// From one row of `out` to the next.
-    stride: usize,
+    out: O,
 }
 
-impl Loop for Strips<'_> {
+impl<O: Rows> Loop for Strips<'_, O> {
     #[inline(always)]
     fn run<W: Width>(self) {
         match W::BITS {
@@ -231,35 +280,38 @@ impl Loop for Strips<'_> {
     }
 }
 
-impl Strips<'_> {
+impl<O: Rows> Strips<'_, O> {
     #[inline(always)]
     fn in_tiles<W: Width, const R: usize, const C: usize>(mut self) {
-        for strip in 0..self.width.div_ceil(C) {
-            let mut first = 0;
-            while first < self.windows.rows {
-                let left = self.windows.rows - first;
+        let columns = self.panels.start * PANEL..(self.panels.end * PANEL).min(self.matrix.width);
+        for column in columns.step_by(C) {
+            let mut row = 0;
+            while row < self.windows.rows {
+                let left = self.windows.rows - row;
                 // What is left at the end takes a smaller tile, or the tall one with its last row repeated.
-                first += match left {
-                    1 => self.tile::<W, 1, C>(first, strip),
-                    2..=4 => self.tile::<W, 4, C>(first, strip),
-                    _ => self.tile::<W, R, C>(first, strip),
+                row += match left {
+                    1 => self.tile::<W, 1, C>(row, column),
+                    2..=4 => self.tile::<W, 4, C>(row, column),
+                    _ => self.tile::<W, R, C>(row, column),
                 };
             }
         }
     }
 
     #[inline(always)]
-    fn tile<W: Width, const R: usize, const C: usize>(&mut self, first: usize, strip: usize) -> usize {
-        let depth = self.matrix.depth;
-        let panel = self.panels + strip * C / PANEL;
-        let panel = &self.matrix.panels[panel * depth..][..depth];
-        let sums: [[f32; C]; R] = tile::sums::<W, R, C>(&self.windows, first, panel, strip * C % PANEL);
-        let (column, rows) = (strip * C, R.min(self.windows.rows - first));
-        let columns = C.min(self.width - column);
+    fn tile<W: Width, const R: usize, const C: usize>(&mut self, row: usize, column: usize) -> usize {
+        let Matrix { depth, width, panels } = self.matrix;
+        let panel = &panels[column / PANEL * depth..][..*depth];
+        let sums: [[f32; C]; R] = tile::sums::<W, R, C>(&self.windows, row, panel, column % PANEL);
+        let (rows, columns) = (R.min(self.windows.rows - row), C.min(width - column));
         for (i, sums) in sums.into_iter().enumerate().take(rows) {
-            let start = (first + i) * self.stride + column;
+            let start = (self.first + row + i) * width + column;
             let sums = self.finish.apply::<W, C>(sums, column, start, columns);
-            self.out[start..start + columns].copy_from_slice(&sums[..columns]);
+            let out = self.out.at(row + i, column - self.panels.start * PANEL);
+            match out.first_chunk_mut::<C>() {
+                Some(out) if columns == C => *out = sums,
+                _ => out[..columns].copy_from_slice(&sums[..columns]),
+            }
         }
         rows
     }
@@ -276,28 +328,27 @@ impl Finish<'_> {
         columns: usize,
     ) -> [f32; C] {
         if let Some(bias) = self.bias {
-            add(&mut sums, &bias[column..column + columns]);
+            each_with(&mut sums, &bias[column..][..columns], |sum, bias| sum + bias);
         }
         self.activation.apply::<W>(&mut sums);
         if let Some(scale) = self.scale {
-            for (sum, scale) in sums.iter_mut().zip(&scale[column..column + columns]) {
-                *sum *= scale;
-            }
+            each_with(&mut sums, &scale[column..][..columns], |sum, scale| sum * scale);
         }
         if let Some(base) = self.base {
-            add(&mut sums, &base[start..start + columns]);
+            each_with(&mut sums, &base[start..][..columns], |sum, base| sum + base);
         }
         sums
     }
 }
 
+/// Combines sums with values, of which there may be fewer at the right edge of a matrix.
 #[inline(always)]
-fn add<const C: usize>(sums: &mut [f32; C], values: &[f32]) {
-    if let Ok(values) = <&[f32; C]>::try_from(values) {
-        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-    } else {
-        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-    }
+fn each_with<const C: usize>(sums: &mut [f32; C], values: &[f32], combine: impl Fn(f32, f32) -> f32) {
+    let whole: [f32; C] = match values.first_chunk() {
+        Some(values) => *values,
+        None => std::array::from_fn(|i| values.get(i).copied().unwrap_or_default()),
+    };
+    sums.iter_mut().zip(whole).for_each(|(sum, value)| *sum = combine(*sum, value));
 }
 
 #[cfg(test)]
@@ -350,7 +401,7 @@ mod tests {
         for (rows, step, taps, reach, run) in
             [(1, 7, 1, 0, 7), (3, 5, 2, 20, 5), (14, 4, 3, 4, 4), (29, 8, 3, 24, 8), (100, 3, 1, 0, 9)]
         {
-            for width in [1, 8, 18, 32, 33, 70] {
+            for width in [1, 8, 18, 32, 33, 70, 300] {
                 let windows = Windows { values: &x, rows, step, taps, reach, run };
                 let kernel = values(2, taps * run * width);
                 let tensor = host::tensor(kernel.clone(), (taps * run, width)).unwrap();

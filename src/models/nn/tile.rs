@@ -9,6 +9,10 @@ use super::vectors::Width;
 #[allow(clippy::wildcard_imports)] // Instructions, by their names.
 use std::arch::x86_64::*;
 
+/// Rows of a panel that are asked for before they are needed; the processor's own guesses come late when a panel begins.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 16;
+
 /// The sums of `R` rows from `first` on over `C` columns of a panel from `column` on.
 #[inline(always)]
 #[allow(unsafe_code)]
@@ -44,6 +48,8 @@ fn avx512<const R: usize, const C: usize>(
         let rows: [*const f32; R] = std::array::from_fn(|i| windows.under(first + i, tap).as_ptr());
         for (k, b) in panel[tap * windows.run..][..windows.run].iter().enumerate() {
             let b = &b[column..][..2 * 16];
+            _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(AHEAD * PANEL).cast());
+            _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(AHEAD * PANEL + 16).cast());
             // SAFETY: the slice has the values of two vectors.
             let b = unsafe { [_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(b.as_ptr().add(16))] };
             for (sums, row) in sums.iter_mut().zip(rows) {
@@ -82,6 +88,7 @@ fn avx2<const R: usize, const C: usize>(
         let rows: [*const f32; R] = std::array::from_fn(|i| windows.under(first + i, tap).as_ptr());
         for (k, b) in panel[tap * windows.run..][..windows.run].iter().enumerate() {
             let b = &b[column..][..2 * 8];
+            _mm_prefetch::<_MM_HINT_T0>(b.as_ptr().wrapping_add(AHEAD * PANEL).cast());
             // SAFETY: the slice has the values of two vectors.
             let b = unsafe { [_mm256_loadu_ps(b.as_ptr()), _mm256_loadu_ps(b.as_ptr().add(8))] };
             for (sums, row) in sums.iter_mut().zip(rows) {
