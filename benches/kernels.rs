@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use random::normal;
 use stepaudio::models::nn::activation::Activation;
 use stepaudio::models::nn::affine::Affine;
-use stepaudio::models::nn::attention::attention;
+use stepaudio::models::nn::attention::{Bias, attention};
 use stepaudio::models::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d, DepthwiseConv1d};
 use stepaudio::models::nn::norm::layer_norm;
 use stepaudio::models::nn::picture::Picture;
@@ -98,7 +98,7 @@ const ATTENTIONS: [[usize; 3]; 2] = [[8, 800, 64], [20, 1500, 64]];
 #[divan::bench(args = ATTENTIONS, sample_count = 10)]
 fn softmax_attention(bencher: Bencher<'_, '_>, [heads, rows, width]: [usize; 3]) {
     let x = normal(&[1, heads, rows, width], 1.0);
-    bencher.bench_local(|| attention(black_box(&x), &x, &x).expect("rows"));
+    bencher.bench_local(|| attention(black_box(&x), &x, &x, Bias::None).expect("rows"));
 }
 
 #[divan::bench(args = ATTENTIONS, sample_count = 10)]

@@ -3,10 +3,11 @@
 //! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
 
 use super::nn::activation::Activation;
-use super::nn::affine::Affine;
-use super::nn::attention::attention;
+use super::nn::affine::{Affine, Then};
+use super::nn::attention::{Bias, attention};
 use super::nn::conv::{Conv1d, Conv1dConfig};
 use super::nn::norm::LayerNorm;
+use super::nn::sums::sum;
 use crate::audio::mel::whisper_log_mel;
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
@@ -157,7 +158,7 @@ impl Block {
         trace(format_args!("block{n}.attn_ln"), &y);
         let y = self.attend(&y)?;
         trace(format_args!("block{n}.attn"), &y);
-        let x = (x + y)?;
+        let x = sum(&[x, &y], 1.0)?;
         let y = self.expand.activated(&self.mlp_norm.forward(&x)?, Activation::Gelu)?;
         self.contract.added(&y, &x)
     }
@@ -166,13 +167,15 @@ impl Block {
         let (rows, width) = x.dims2()?;
         let split = |y: Tensor| {
             let heads = y.reshape((1, rows, self.heads, width / self.heads))?;
-            heads.transpose(1, 2)?.contiguous() // [1, heads, t, d / heads]
+            heads.transpose(1, 2) // [1, heads, t, d / heads]
         };
         let scale = ((width / self.heads) as f64).powf(-0.25);
-        let q = split((self.query.forward(x)? * scale)?)?;
-        let k = split((self.key.forward(x)? * scale)?)?;
+        let scale = Tensor::full(scale as f32, width, x.device())?.to_dtype(x.dtype())?;
+        let scaled = Then { gate: Some(&scale), ..Then::default() };
+        let q = split(self.query.forward_then(x, scaled)?)?;
+        let k = split(self.key.forward_then(x, scaled)?)?;
         let v = split(self.value.forward(x)?)?;
-        self.out.forward(&attention(&q, &k, &v)?.squeeze(0)?)
+        self.out.forward(&attention(&q, &k, &v, Bias::None)?.squeeze(0)?)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::picture::Picture;
-use crate::models::nn::sums::{scaled_and_shifted, sum};
+use crate::models::nn::sums::{joined, means, sum};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use std::fmt;
@@ -89,7 +89,7 @@ impl SpeakerEncoder {
         let deviation = x.var_keepdim(0)?.sqrt()?;
         let pooled = Tensor::cat(&[x.mean_keepdim(0)?, deviation], 1)?; // [1, 2c]
         trace(format_args!("stats"), &pooled.t()?);
-        self.norm.forward(&self.dense.forward(&pooled)?)?.squeeze(0)
+        self.norm.forward(&[self.dense.forward(&pooled)?], Activation::None)?.squeeze(0)
     }
 }
 
@@ -180,18 +180,19 @@ impl Stage {
 
     fn forward(
         &self,
-        mut x: Tensor,
+        x: Tensor,
         b: usize,
         trace: &mut dyn FnMut(fmt::Arguments<'_>, &Tensor),
     ) -> candle_core::Result<Tensor> {
+        // Each layer sees the input and what all former layers made of it, side by side.
+        let mut parts = vec![x];
         for (layer, n) in self.layers.iter().zip(1..) {
-            let y = layer.forward(&x, &mut |name, tensor| {
+            parts.push(layer.forward(&parts, &mut |name, tensor| {
                 trace(format_args!("block{b}.layer{n}.{name}"), tensor);
-            })?;
-            x = Tensor::cat(&[x, y], 1)?;
+            })?);
         }
-        trace(format_args!("block{b}"), &x.t()?);
-        let x = self.transit.forward(&Activation::Relu.forward(&self.norm.forward(&x)?)?)?;
+        trace(format_args!("block{b}"), &Tensor::cat(&parts, 1)?.t()?);
+        let x = self.transit.forward(&self.norm.forward(&parts, Activation::Relu)?)?;
         trace(format_args!("transit{b}"), &x.t()?);
         Ok(x)
     }
@@ -221,17 +222,17 @@ impl DenseLayer {
         })
     }
 
-    fn forward(&self, x: &Tensor, trace: &mut dyn FnMut(&str, &Tensor)) -> candle_core::Result<Tensor> {
-        let x = Activation::Relu.forward(&self.norm.forward(x)?)?; // [t, c]
+    fn forward(&self, parts: &[Tensor], trace: &mut dyn FnMut(&str, &Tensor)) -> candle_core::Result<Tensor> {
+        let x = self.norm.forward(parts, Activation::Relu)?; // [t, c]
         trace("nonlinear1", &x.t()?);
         let h = self.bottleneck.activated(&x, Activation::Relu)?;
         trace("nonlinear2", &h.t()?);
         let local = self.local.forward(&h.unsqueeze(0)?)?.squeeze(0)?;
         trace("local", &local.t()?);
         // The context is constant within a segment, and so is the mask: one row for each.
-        let segments = segment_means(&h)?; // [s, c]
+        let segments = means(&h, SEGMENT)?; // [s, c]
         trace("segments", &segments.t()?);
-        let context = segments.broadcast_add(&h.mean_keepdim(0)?)?;
+        let context = segments.broadcast_add(&means(&h, h.dim(0)?)?)?;
         trace("context", &context.t()?);
         let squeezed = self.squeeze.activated(&context, Activation::Relu)?;
         let gate = candle_nn::ops::sigmoid(&self.excite.forward(&squeezed)?)?;
@@ -257,23 +258,10 @@ impl BatchNorm {
         Ok(Self { scale: scale.to_dtype(vb.dtype())?, shift: shift.to_dtype(vb.dtype())? })
     }
 
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        scaled_and_shifted(x, &self.scale, &self.shift)
+    /// A function of the normalised `parts` `[t, c]`, side by side.
+    fn forward(&self, parts: &[Tensor], activation: Activation) -> candle_core::Result<Tensor> {
+        joined(parts, &self.scale, &self.shift, activation)
     }
-}
-
-/// Means of consecutive segments `[t, c]` to `[ceil(t / 100), c]`; the last is over its own length.
-fn segment_means(x: &Tensor) -> candle_core::Result<Tensor> {
-    let (frames, channels) = x.dims2()?;
-    let (whole, rest) = (frames / SEGMENT, frames % SEGMENT);
-    let mut means = Vec::with_capacity(2);
-    if whole > 0 {
-        means.push(x.narrow(0, 0, whole * SEGMENT)?.reshape((whole, SEGMENT, channels))?.mean(1)?);
-    }
-    if rest > 0 {
-        means.push(x.narrow(0, frames - rest, rest)?.mean_keepdim(0)?);
-    }
-    Tensor::cat(&means, 0)
 }
 
 /// Repeats each segment's row over its frames: `[s, c]` to `[frames, c]`.
@@ -358,13 +346,6 @@ fn probe(exists: impl Fn(usize) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_segment_is_averaged_over_its_own_length() {
-        let x: Vec<f32> = (0..203).map(|t| if t < 200 { 1.0 } else { 4.0 }).collect();
-        let means = segment_means(&Tensor::from_vec(x, (203, 1), &Device::Cpu).unwrap()).unwrap();
-        assert_eq!(means.to_vec2::<f32>().unwrap(), [[1.0], [1.0], [4.0]]);
-    }
 
     #[test]
     fn segments_are_repeated_and_cut() {

@@ -149,7 +149,7 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, positions: &Tensor, cache: &mut Option<KeyValue>) -> Result<Tensor> {
         let normed = self.attention_norm.forward(x)?;
-        let x = (x + self.attention.forward(&normed, positions, cache)?)?;
+        let x = self.attention.forward(&normed, positions, cache, x)?;
         let wide = self.widen.activated(&self.feed_norm.forward(&x)?, Activation::Silu)?;
         self.narrow.added(&wide, &x)
     }

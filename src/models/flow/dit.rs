@@ -6,7 +6,7 @@ use super::conv::CausalConv;
 use super::{Stage, Trace, count};
 use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
-use crate::models::nn::attention::attention;
+use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::norm::{LayerNorm, layer_norm};
 use crate::models::nn::sums::gated;
 use candle_core::{Device, Result, Tensor};
@@ -234,14 +234,14 @@ impl Attention {
         let k = self.key_norm.forward(&self.split(&self.key.forward(x)?)?)?.transpose(1, 2)?;
         let v = self.split(&self.value.forward(x)?)?.transpose(1, 2)?;
         let Some((cache, window)) = past else {
-            return self.out.forward(&attention(&q, &k, &v)?);
+            return self.out.forward(&attention(&q, &k, &v, Bias::None)?);
         };
         let (k, v) = (k.contiguous()?, v.contiguous()?);
         let (k, v) = match cache {
             Some((keys, values)) => (window.prepend(&k, keys)?, window.prepend(&v, values)?),
             None => (k, v),
         };
-        let y = self.out.forward(&attention(&q, &k, &v)?)?;
+        let y = self.out.forward(&attention(&q, &k, &v, Bias::None)?)?;
         *cache = Some((k, v));
         Ok(y)
     }

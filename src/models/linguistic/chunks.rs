@@ -135,8 +135,8 @@ impl Pass {
         Ok(Some(ones.to_dtype(dtype)?))
     }
 
-    /// What to add to the scores, [groups, heads, queries, reach + queries]: zero where a query sees a key.
-    pub(super) fn mask(&self, heads: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+    /// What to add to the scores, [groups, 1, queries, reach + queries]: zero where a query sees a key.
+    pub(super) fn mask(&self, dtype: DType, device: &Device) -> Result<Tensor> {
         let (reach, queries) = (self.chunking.reach(), self.queries());
         let window = self.chunking.window();
         let shape = (self.groups, 1, queries, reach + queries);
@@ -147,9 +147,7 @@ impl Pass {
                 seen[keys].fill(0.0);
             }
         }
-        let mask = Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?;
-        let shape = (self.groups, heads, queries, reach + queries);
-        mask.broadcast_as(shape)?.contiguous()
+        Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)
     }
 
     /// The runs of keys of `group` that its chunk number `chunk` sees: of earlier groups, of earlier chunks, its own.
@@ -190,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn mask(pass: &Pass) -> Vec<Vec<Vec<f32>>> {
-        let mask = pass.mask(1, DType::F32, &Device::Cpu).unwrap();
+        let mask = pass.mask(DType::F32, &Device::Cpu).unwrap();
         mask.squeeze(1).unwrap().to_vec3().unwrap()
     }
 

@@ -9,6 +9,7 @@ use crate::audio::Features;
 use crate::error::{Error, Result};
 use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
+use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
@@ -41,7 +42,6 @@ pub struct Encoder {
     after_norm: LayerNorm,
     positions: Positions,
     scale: f64,
-    heads: usize,
     dtype: DType,
     device: Device,
 }
@@ -84,7 +84,6 @@ impl Encoder {
             layers,
             after_norm: LayerNorm::load(&after_norm, NORM_EPS)?,
             scale: (width as f64).sqrt(),
-            heads: config.attention_heads,
             dtype: vb.dtype(),
             device: vb.device().clone(),
         })
@@ -138,7 +137,7 @@ impl Encoder {
         }
         let pass = Pass::new(chunking, state.chunks, features.rows);
         let masks = Masks {
-            scores: pass.mask(self.heads, self.dtype, &self.device)?,
+            scores: pass.mask(self.dtype, &self.device)?,
             rows: pass.existing(self.dtype, &self.device)?,
         };
         let window = chunking.window();
@@ -180,7 +179,7 @@ impl Encoder {
 
 /// What keeps the chunks of a pass apart.
 struct Masks {
-    /// Added to the scores, [groups, heads, queries, keys].
+    /// Added to the scores, [groups, 1, queries, keys].
     scores: Tensor,
     /// Zero for rows beyond the end, [chunks, window, 1].
     rows: Option<Tensor>,
@@ -243,15 +242,11 @@ impl Layer {
         let d = self.heads_width;
         let chunks = (pass.padded_chunks(), pass.chunking.window());
         let qkv = self.qkv.forward(&self.norm1.forward(x)?)?.reshape((chunks.0, chunks.1, 3 * d))?;
-        let values = qkv.narrow(2, 2 * d, d)?;
-        let values = match &masks.rows {
-            Some(existing) => values.broadcast_mul(existing)?,
-            None => values,
-        };
-        let memory = self.memory.forward(&values)?.flatten(0, 1)?;
-        let mixed = self.out.added(&self.attend(&qkv, pass, masks, cache)?, &memory)?;
         // The first layer changes the width, so that there is nothing to add to.
-        let x = if self.width == d { (x + mixed)? } else { mixed };
+        let base = if self.width == d { Some(x.reshape((chunks.0, chunks.1, d))?) } else { None };
+        let values = qkv.narrow(2, 2 * d, d)?;
+        let memory = self.memory.forward_existing(&values, masks.rows.as_ref(), base.as_ref())?;
+        let x = self.out.added(&self.attend(&qkv, pass, masks, cache)?, &memory.flatten(0, 1)?)?;
         let inner = self.inner.activated(&self.norm2.forward(&x)?, Activation::Relu)?;
         self.outer.added(&inner, &x)
     }
@@ -265,22 +260,21 @@ impl Layer {
         cache: Option<&mut Tensor>,
     ) -> CandleResult<Tensor> {
         let (d, heads, queries) = (self.heads_width, self.heads, pass.queries());
-        let head = d / heads;
-        let q = qkv
-            .narrow(2, 0, d)?
-            .reshape((pass.groups, queries, heads, head))?
-            .transpose(1, 2)?
-            .contiguous()?; // [groups, heads, queries, head]
-        let kv = qkv.narrow(2, d, 2 * d)?;
-        let current = kv.reshape((pass.groups, queries, 2 * d))?;
-        let kv = match cache {
-            Some(cache) => Tensor::cat(&[&earlier(&kv, pass, cache)?, &current], 1)?,
-            None => current,
+        // [groups, rows, .., head] to views of its query, key or value heads, [groups, heads, rows, head].
+        let part = |x: &Tensor, index: usize| x.narrow(2, index * heads, heads)?.transpose(1, 2);
+        let split =
+            |x: &Tensor| x.reshape((pass.groups, (), x.dim(candle_core::D::Minus1)? / d * heads, d / heads));
+        let all = split(qkv)?;
+        let mask = Bias::Mask(&masks.scores);
+        let attended = if let Some(cache) = cache {
+            let kv = qkv.narrow(2, d, 2 * d)?;
+            let current = kv.reshape((pass.groups, queries, 2 * d))?;
+            let kv = split(&Tensor::cat(&[&earlier(&kv, pass, cache)?, &current], 1)?)?;
+            attention(&part(&all, 0)?, &part(&kv, 0)?, &part(&kv, 1)?, mask)?
+        } else {
+            attention(&part(&all, 0)?, &part(&all, 1)?, &part(&all, 2)?, mask)?
         };
-        let kv = kv.reshape((pass.groups, (), 2, heads, head))?.permute((2, 0, 3, 1, 4))?.contiguous()?; // [2, groups, heads, keys, head]
-        let scores = (q.matmul(&kv.get(0)?.t()?)? + &masks.scores)?;
-        let attended = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
-        attended.transpose(1, 2)?.reshape((pass.groups * queries, d))
+        attended.reshape((pass.groups * queries, d))
     }
 }
 

@@ -126,9 +126,46 @@ impl Matrix {
         Strips { matrix: self, panels, windows, first: 0, finish: Finish::default(), out }.run::<W>();
     }
 
-    /// `windows` times the matrix, into `out` [rows, width].
-    pub(super) fn multiply(&self, windows: Windows<'_>, finish: Finish<'_>, out: &mut [f32]) -> Result<()> {
-        let windows = windows.joined();
+    /// `windows` times at least the `columns` of the matrix on this thread, rows one behind the other; gives the first column.
+    pub(super) fn multiply_columns<W: Width>(
+        &self,
+        windows: Windows<'_>,
+        columns: Range<usize>,
+        out: &mut Vec<f32>,
+    ) -> usize {
+        let (panels, finish) = (columns.start / PANEL..columns.end.div_ceil(PANEL), Finish::default());
+        let first = panels.start * PANEL;
+        let stride = (panels.end * PANEL).min(self.width) - first;
+        out.resize(windows.rows * stride, 0.0);
+        Strips { matrix: self, panels, windows, first: 0, finish, out: Strided { out, stride } }.run::<W>();
+        first
+    }
+
+    /// The windows of each index times the matrix, into `out` [indices, rows, width], each by one task.
+    pub(super) fn multiply_each<'a>(
+        &self,
+        windows: impl Fn(usize) -> Windows<'a> + Sync,
+        finish: Finish<'_>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let rows = windows(0).rows;
+        let each = (rows * self.width).max(1);
+        if finish.base.is_some_and(|base| base.len() != out.len()) {
+            bail!("products of {} values added to others", out.len());
+        }
+        for (index, out) in out.chunks(each).enumerate() {
+            self.check(&windows(index), Finish { base: None, ..finish }, out)?;
+        }
+        out.par_chunks_mut(each).enumerate().for_each(|(index, out)| {
+            let (panels, first, windows) = (0..self.panels(), index * rows, windows(index).joined());
+            let out = Strided { out, stride: self.width };
+            widest(Strips { matrix: self, panels, windows, first, finish, out });
+        });
+        Ok(())
+    }
+
+    /// Refuses what does not fit together.
+    fn check(&self, windows: &Windows<'_>, finish: Finish<'_>, out: &[f32]) -> Result<()> {
         let of_width = |values: Option<&[f32]>| values.is_none_or(|values| values.len() == self.width);
         if windows.depth() != self.depth
             || !windows.fits()
@@ -137,17 +174,19 @@ impl Matrix {
             || !of_width(finish.scale)
             || finish.base.is_some_and(|base| base.len() != out.len())
         {
-            bail!(
-                "{} rows of {} values times [{}, {}]",
-                windows.rows,
-                windows.depth(),
-                self.depth,
-                self.width
-            );
+            let (rows, depth) = (windows.rows, windows.depth());
+            bail!("{rows} rows of {depth} values times [{}, {}]", self.depth, self.width);
         }
         if out.is_empty() || self.depth == 0 {
             bail!("an empty product");
         }
+        Ok(())
+    }
+
+    /// `windows` times the matrix, into `out` [rows, width].
+    pub(super) fn multiply(&self, windows: Windows<'_>, finish: Finish<'_>, out: &mut [f32]) -> Result<()> {
+        let windows = windows.joined();
+        self.check(&windows, finish, out)?;
         match self.shares(windows.rows, rayon::current_num_threads()) {
             Shares { rows, panels: None } => self.multiply_rows(rows, windows, finish, out),
             Shares { rows, panels: Some(panels) } => {
@@ -155,6 +194,11 @@ impl Matrix {
             }
         }
         Ok(())
+    }
+
+    /// The number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     fn panels(&self) -> usize {

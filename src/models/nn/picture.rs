@@ -8,6 +8,7 @@ use super::host;
 use super::matrix::{Finish, Matrix, Windows};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// A convolution of a picture with as many zeros around it as keep its size at stride one.
@@ -51,29 +52,29 @@ impl Picture {
         let (frequencies, frames, channels) = x.dims3()?;
         let ((height, width), stride) = (self.taps, self.stride);
         let rows = (frequencies + height / 2 * 2).saturating_sub(height) / stride + 1;
-        let x = x.pad_with_zeros(1, width / 2, width / 2)?;
-        let x = x.pad_with_zeros(0, height / 2, height / 2 + stride - 1)?.contiguous()?;
-        let columns = x.dim(1)?;
         let outputs = self.bias.dim(0)?;
         match &self.kernel {
             Kernel::Arranged(kernel) => {
-                let (x, bias) = (host::values(&x)?, host::values(&self.bias)?);
+                let bias = host::values(&self.bias)?;
+                let columns = frames + width / 2 * 2;
+                let x = self.padded(x)?;
+                let each = |row: usize| Windows {
+                    values: &x[row * stride * columns * channels..],
+                    rows: frames,
+                    step: channels,
+                    taps: height,
+                    reach: columns * channels,
+                    run: width * channels,
+                };
+                let finish = Finish { bias: Some(&bias), activation, ..Finish::default() };
                 let mut out = vec![0f32; rows * frames * outputs];
-                for (row, out) in out.chunks_exact_mut((frames * outputs).max(1)).enumerate() {
-                    let windows = Windows {
-                        values: &x[row * stride * columns * channels..],
-                        rows: frames,
-                        step: channels,
-                        taps: height,
-                        reach: columns * channels,
-                        run: width * channels,
-                    };
-                    let finish = Finish { bias: Some(&bias), activation, ..Finish::default() };
-                    kernel.multiply(windows, finish, out)?;
-                }
+                kernel.multiply_each(each, finish, &mut out)?;
                 host::tensor(out, (rows, frames, outputs))
             }
             Kernel::Dense(kernel) => {
+                let x = x.pad_with_zeros(1, width / 2, width / 2)?;
+                let x = x.pad_with_zeros(0, height / 2, height / 2 + stride - 1)?.contiguous()?;
+                let columns = x.dim(1)?;
                 let every = |i: usize| {
                     let every = x.narrow(0, i, rows * stride)?.reshape((rows, stride, columns, channels))?;
                     every.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
@@ -89,6 +90,21 @@ impl Picture {
                 activation.forward(&y.reshape((rows, frames, outputs))?)
             }
         }
+    }
+
+    /// A copy of `x` `[f, t, in]` with zeros around it, and a stride of them more at the end of the frequencies.
+    fn padded(&self, x: &Tensor) -> Result<Vec<f32>> {
+        let (frequencies, frames, channels) = x.dims3()?;
+        let ((height, width), stride) = (self.taps, self.stride);
+        let x = x.contiguous()?;
+        let x = host::values(&x)?;
+        let columns = frames + width / 2 * 2;
+        let mut padded = vec![0f32; (frequencies + height / 2 * 2 + stride - 1) * columns * channels];
+        let rows = padded.par_chunks_exact_mut((columns * channels).max(1)).skip(height / 2);
+        rows.zip(x.par_chunks_exact((frames * channels).max(1))).for_each(|(padded, row)| {
+            padded[width / 2 * channels..][..row.len()].copy_from_slice(row);
+        });
+        Ok(padded)
     }
 }
 

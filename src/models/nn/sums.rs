@@ -1,5 +1,6 @@
-//! Sums of large tensors in one parallel pass over f32 values on the CPU; elsewhere as tensor operations.
+//! Sums over large tensors in one parallel pass over f32 values on the CPU; elsewhere as tensor operations.
 
+use super::activation::Activation;
 use super::host;
 use super::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
@@ -54,15 +55,7 @@ pub fn gated(base: &Tensor, x: &Tensor, gate: &Tensor) -> Result<Tensor> {
     scaled(x, gate, base, base.elem_count())
 }
 
-/// `scale * x + shift` for `scale` and `shift` `[d]` and `x` [.., d].
-pub fn scaled_and_shifted(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    if ![x, scale, shift].into_iter().all(host::is_here) {
-        return x.broadcast_mul(scale)?.broadcast_add(shift);
-    }
-    scaled(x, scale, shift, scale.elem_count())
-}
-
-/// `scale * x + base`, where `base` begins again after `period` values.
+/// `base + gate * x`, where `base` begins again after `period` values.
 fn scaled(x: &Tensor, scale: &Tensor, base: &Tensor, period: usize) -> Result<Tensor> {
     let (x, base) = (x.contiguous()?, base.contiguous()?);
     let (width, count) = (scale.elem_count(), x.elem_count());
@@ -106,6 +99,99 @@ impl Loop for Scaled<'_> {
     }
 }
 
+/// `activation(scale * x + shift)` of `parts` [t, c] side by side, for `scale` and `shift` of all their columns.
+///
+/// On the CPU the parts are read where they are, so that nothing has to be joined whenever one more comes.
+pub fn joined(parts: &[Tensor], scale: &Tensor, shift: &Tensor, activation: Activation) -> Result<Tensor> {
+    if !parts.iter().chain([scale, shift]).all(host::is_here) {
+        let x = Tensor::cat(parts, 1)?.broadcast_mul(scale)?.broadcast_add(shift)?;
+        return activation.forward(&x);
+    }
+    let parts = parts.iter().map(Tensor::contiguous).collect::<Result<Vec<_>>>()?;
+    let widths = parts.iter().map(|part| part.dim(1)).collect::<Result<Vec<_>>>()?;
+    let (rows, width) = (parts.first().map_or(Ok(0), |part| part.dim(0))?, widths.iter().sum::<usize>());
+    let alike = parts.iter().all(|part| part.dims()[0] == rows);
+    if !alike || rows * width == 0 || [scale, shift].iter().any(|x| x.dims() != [width]) {
+        bail!("{} parts of {width} columns, {rows} rows with {:?}", parts.len(), scale.dims());
+    }
+    let (values, scale, shift) = (
+        parts.iter().map(host::values).collect::<Result<Vec<_>>>()?,
+        host::values(scale)?,
+        host::values(shift)?,
+    );
+    let (scale, shift) = (&*scale, &*shift);
+    let parts: Vec<(&[f32], usize)> = values.iter().map(Deref::deref).zip(widths).collect();
+    let mut out = vec![0f32; rows * width];
+    let block = (BLOCK / width).max(1);
+    out.par_chunks_mut(block * width).enumerate().for_each(|(index, out)| {
+        widest(Joined { parts: &parts, scale, shift, activation, first: index * block, out });
+    });
+    host::tensor(out, (rows, width))
+}
+
+struct Joined<'a> {
+    parts: &'a [(&'a [f32], usize)],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    activation: Activation,
+    /// The first row of `out` among all.
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl Loop for Joined<'_> {
+    #[inline(always)]
+    fn run<W: Width>(self) {
+        for (row, out) in (self.first..).zip(self.out.chunks_exact_mut(self.scale.len())) {
+            let mut start = 0;
+            for (values, width) in self.parts {
+                let columns = start..start + width;
+                let factors = self.scale[columns.clone()].iter().zip(&self.shift[columns.clone()]);
+                let values = &values[row * width..][..*width];
+                for ((y, &x), (&scale, &shift)) in out[columns].iter_mut().zip(values).zip(factors) {
+                    *y = W::multiply_add(scale, x, shift);
+                }
+                start += width;
+            }
+            self.activation.apply::<W>(out);
+        }
+    }
+}
+
+/// The means over every `length` rows of `x` [t, c], the last ones over those that are left: [ceil(t / length), c].
+pub fn means(x: &Tensor, length: usize) -> Result<Tensor> {
+    let (rows, width) = x.dims2()?;
+    if !host::is_here(x) || length == 0 || rows * width == 0 {
+        let starts = (0..rows).step_by(length);
+        let means = starts.map(|start| x.narrow(0, start, length.min(rows - start))?.mean_keepdim(0));
+        return Tensor::cat(&means.collect::<Result<Vec<_>>>()?, 0);
+    }
+    let x = x.contiguous()?;
+    let values = host::values(&x)?;
+    let mut out = vec![0f32; rows.div_ceil(length) * width];
+    for (mean, rows) in out.chunks_exact_mut(width).zip(values.chunks(length * width)) {
+        widest(Mean { mean, rows });
+    }
+    host::tensor(out, (rows.div_ceil(length), width))
+}
+
+struct Mean<'a> {
+    mean: &'a mut [f32],
+    rows: &'a [f32],
+}
+
+impl Loop for Mean<'_> {
+    #[inline(always)]
+    fn run<W: Width>(self) {
+        let width = self.mean.len();
+        for row in self.rows.chunks_exact(width) {
+            self.mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        let count = (self.rows.len() / width) as f32;
+        self.mean.iter_mut().for_each(|sum| *sum /= count);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,17 +204,39 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_read_as_if_they_were_joined() {
+        for (rows, width) in [(1, 1), (3, 5), (300, 33)] {
+            let parts = [noise(1, (rows, width)), noise(2, (rows, 2 * width))];
+            let (scale, shift) = (noise(3, 3 * width), noise(4, 3 * width));
+            let f64 = |x: &Tensor| x.to_dtype(DType::F64).unwrap();
+            let wide =
+                joined(&[f64(&parts[0]), f64(&parts[1])], &f64(&scale), &f64(&shift), Activation::Relu);
+            let found = joined(&parts, &scale, &shift, Activation::Relu);
+            assert!(largest_difference(&found.unwrap(), &wide.unwrap()) < 1e-6);
+            assert!(joined(&parts[1..], &scale, &shift, Activation::Relu).is_err());
+            let (found, wanted) = (means(&parts[0], 100).unwrap(), means(&f64(&parts[0]), 100).unwrap());
+            assert!(largest_difference(&found, &wanted) < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_last_mean_is_over_what_is_left() {
+        let x: Vec<f32> = (0..203).map(|t| if t < 200 { 1.0 } else { 4.0 }).collect();
+        let means = means(&Tensor::from_vec(x, (203, 1), &candle_core::Device::Cpu).unwrap(), 100).unwrap();
+        assert_eq!(means.to_vec2::<f32>().unwrap(), [[1.0], [1.0], [4.0]]);
+    }
+
+    #[test]
     fn agree_with_tensor_operations() {
         let f64 = |x: &Tensor| x.to_dtype(DType::F64).unwrap();
         for (rows, width) in [(1, 1), (3, 5), (700, 33)] {
             let (a, b, c) =
                 (noise(1, (2, rows, width)), noise(2, (2, rows, width)), noise(3, (2, rows, width)));
-            let (d, e) = (noise(4, width), noise(5, width));
-            let (wide_a, wide_b, wide_c, wide_d, wide_e) = (f64(&a), f64(&b), f64(&c), f64(&d), f64(&e));
+            let d = noise(4, width);
+            let (wide_a, wide_b, wide_c, wide_d) = (f64(&a), f64(&b), f64(&c), f64(&d));
             let pairs = [
                 (sum(&[&a, &b, &c], 0.5), sum(&[&wide_a, &wide_b, &wide_c], 0.5)),
                 (gated(&a, &b, &d), gated(&wide_a, &wide_b, &wide_d)),
-                (scaled_and_shifted(&a, &d, &e), scaled_and_shifted(&wide_a, &wide_d, &wide_e)),
             ];
             for (found, wanted) in pairs {
                 assert!(largest_difference(&found.unwrap(), &wanted.unwrap()) < 1e-6);

@@ -7,8 +7,10 @@
 use crate::models::linguistic::{NORM_EPS, memory};
 use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
+use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::sums::sum;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -113,7 +115,7 @@ impl Decoder {
         self.output.forward(&x)
     }
 
-    /// What to add to the scores of the rows, [1, tokens, reach + rows]: zero where a token sees a row.
+    /// What to add to the scores of the rows, [1, 1, tokens, reach + rows]: zero where a token sees a row.
     fn mask(&self, state: &DecoderState, rows: usize, seen: &[Range<usize>]) -> Result<Tensor> {
         let columns = state.reach + rows;
         let mut mask = vec![f32::NEG_INFINITY; seen.len() * columns];
@@ -121,7 +123,7 @@ impl Decoder {
             let back = state.reach.min(state.filled + own.start);
             mask[state.reach + own.start - back..state.reach + own.end].fill(0.0);
         }
-        Tensor::from_vec(mask, (1, seen.len(), columns), &self.device)?.to_dtype(self.dtype)
+        Tensor::from_vec(mask, (1, 1, seen.len(), columns), &self.device)?.to_dtype(self.dtype)
     }
 }
 
@@ -163,9 +165,9 @@ impl Layer {
         let y = self.norm2.forward(&self.feed_forward.forward(x)?)?;
         let y = Tensor::cat(&[&state.tokens, &y], 0)?;
         state.tokens = y.narrow(0, x.dim(0)?, self.taps - 1)?.force_contiguous()?;
-        let x = (x + self.memory.forward(&y.unsqueeze(0)?)?.squeeze(0)?)?;
+        let x = self.memory.forward_existing(&y.unsqueeze(0)?, None, Some(&x.unsqueeze(0)?))?.squeeze(0)?;
         let heard = self.attention.forward(&self.norm3.forward(&x)?, encoded, mask, &mut state.rows)?;
-        x + heard
+        sum(&[&x, &heard], 1.0)
     }
 }
 
@@ -235,13 +237,12 @@ impl CrossAttention {
             kv = Tensor::cat(&[&*cache, &kv], 0)?;
             *cache = kv.narrow(0, kv.dim(0)? - reach, reach)?.force_contiguous()?;
         }
-        let kv = kv.reshape(((), 2, self.heads, head))?.permute((1, 2, 0, 3))?.contiguous()?; // [2, heads, rows, head]
-        let q = (self.q.forward(x)? * (head as f64).powf(-0.5))?
-            .reshape((tokens, self.heads, head))?
-            .transpose(0, 1)?
-            .contiguous()?;
-        let scores = q.matmul(&kv.get(0)?.t()?)?.broadcast_add(mask)?;
-        let heard = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
-        self.out.forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
+        // Views [1, heads, rows, head] of the rows' heads.
+        let heads = |x: &Tensor, first: usize| x.narrow(1, first, self.heads)?.transpose(0, 1)?.unsqueeze(0);
+        let kv = kv.reshape(((), 2 * self.heads, head))?;
+        let q = (self.q.forward(x)? * (head as f64).powf(-0.5))?.reshape((tokens, self.heads, head))?;
+        let mask = Bias::Mask(mask);
+        let heard = attention(&heads(&q, 0)?, &heads(&kv, 0)?, &heads(&kv, self.heads)?, mask)?;
+        self.out.forward(&heard.squeeze(0)?)
     }
 }

@@ -7,7 +7,7 @@
 use super::cache::{Cache, Memory};
 use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
-use crate::models::nn::attention::attention;
+use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
 use candle_core::{D, DType, Device, IndexOp, Result, Tensor};
@@ -95,7 +95,7 @@ impl EncoderLayer {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let [q, k, v] = self.attention.project(x)?;
-        let x = (x + self.attention.attend(&q, &k, &v, None)?)?;
+        let x = self.attention.attend(x, [&q, &k, &v], None)?;
         self.mlp.forward(&x)
     }
 }
@@ -193,10 +193,10 @@ impl DecoderLayer {
         observe: &mut Observer<'_>,
     ) -> Result<Tensor> {
         let [q, k, v] = self.attention.project(x)?;
-        let (k, v) = cache.extend(n, &k, &v)?;
-        let x = (x + self.attention.attend(&q, &k, &v, mask)?)?;
-        let y = self.cross.forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
-        self.mlp.forward(&(x + y)?)
+        let (k, v) = cache.extend(n, &k.contiguous()?, &v.contiguous()?)?;
+        let x = self.attention.attend(x, [&q, &k, &v], mask)?;
+        let x = self.cross.forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
+        self.mlp.forward(&x)
     }
 }
 
@@ -222,22 +222,19 @@ impl SelfAttention {
         })
     }
 
-    /// Queries, keys and values `[b, heads, t, size]` of the normalised `x`.
+    /// Queries, keys and values of the normalised `x`, as views `[b, heads, t, size]`.
     fn project(&self, x: &Tensor) -> Result<[Tensor; 3]> {
         let (batch, count, width) = x.dims3()?;
-        let shape = (batch, count, 3, self.heads, width / self.heads);
+        let shape = (batch, count, 3 * self.heads, width / self.heads);
         let all = self.qkv.forward(&self.norm.forward(x)?)?.reshape(shape)?;
-        let all = all.permute((2, 0, 3, 1, 4))?.contiguous()?;
-        Ok([all.i(0)?, all.i(1)?, all.i(2)?])
+        let part = |index: usize| all.narrow(2, index * self.heads, self.heads)?.transpose(1, 2);
+        Ok([part(0)?, part(1)?, part(2)?])
     }
 
-    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let Some(mask) = mask else {
-            return self.out.forward(&attention(q, k, v)?);
-        };
-        let scores = q.matmul(&k.t()?)?.broadcast_add(mask)?;
-        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?; // [b, heads, t, size]
-        self.out.forward(&y.transpose(1, 2)?.flatten_from(2)?)
+    /// `x`, from which the queries come, and what attention adds to it.
+    fn attend(&self, x: &Tensor, [q, k, v]: [&Tensor; 3], mask: Option<&Tensor>) -> Result<Tensor> {
+        let bias = mask.map_or(Bias::None, Bias::Mask);
+        self.out.added(&attention(q, k, v, bias)?, x)
     }
 }
 
@@ -273,7 +270,7 @@ impl CrossAttention {
         Ok(Memory { keys: all.i(0)?, values: all.i(1)? })
     }
 
-    /// All texts see the same states, so they are one sequence of queries here.
+    /// `x` and what attention adds to it; all texts see the same states, so they are one sequence of queries here.
     fn forward(
         &self,
         x: &Tensor,
@@ -286,7 +283,7 @@ impl CrossAttention {
         let scores = q.transpose(0, 1)?.contiguous()?.matmul(&memory.keys.t()?)?; // [heads, texts * t, s]
         observe(&scores)?;
         let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&memory.values)?;
-        self.out.forward(&y.transpose(0, 1)?.reshape((texts, count, width))?)
+        self.out.added(&y.transpose(0, 1)?.reshape((texts, count, width))?, x)
     }
 }
 
@@ -322,7 +319,7 @@ fn causal(count: usize, before: usize, dtype: DType, device: &Device) -> Result<
         if n % width > before + n / width { f32::NEG_INFINITY } else { 0.0 }
     };
     let mask: Vec<f32> = (0..count * width).map(cell).collect();
-    Tensor::from_vec(mask, (count, width), device)?.to_dtype(dtype).map(Some)
+    Tensor::from_vec(mask, (1, 1, count, width), device)?.to_dtype(dtype).map(Some)
 }
 
 fn count(vb: &VarBuilder<'_>) -> usize {
