@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from common import attend, filter_bank, heads_first, ready
 from linguistic import Encoder, low_frame_rate
 
-TOKENS_PER_SECOND = 4
+# About as many as the other side finds in noise with random weights.
+TOKENS_PER_SECOND = 10
 
 
 class DecoderLayer(nn.Module):
@@ -47,7 +48,7 @@ class Recogniser(nn.Module):
 
 
 def stage(samples):
-    """16 kHz samples to tokens, at a usual rate of speaking."""
+    """16 kHz samples to tokens."""
     network = ready(Recogniser())
     tokens = TOKENS_PER_SECOND * len(samples) // 16000
     return lambda: network(low_frame_rate(filter_bank(samples)), tokens)

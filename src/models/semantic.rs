@@ -28,7 +28,7 @@ pub struct SemanticTokenizer {
     conv2: Conv1d,
     positions: Tensor,
     blocks: Vec<Block>,
-    codebook: Tensor,
+    codebook: Affine,
     squares: Tensor,
     bands: usize,
     device: Device,
@@ -47,7 +47,7 @@ impl SemanticTokenizer {
         let blocks = (0..usize::MAX).take_while(exists);
         let blocks = blocks.map(|n| Block::new(&vb, n, heads)).collect::<Result<_>>()?;
         let codebook = vb.get_unchecked("/quantizer/rq/model/layers.0/_codebook/MatMul.weight")?;
-        let squares = codebook.sqr()?.sum_keepdim(0)?;
+        let (squares, codebook) = (codebook.sqr()?.sum_keepdim(0)?, Affine::new(&codebook.t()?, None)?);
         let bands = conv1.inputs();
         let (device, dtype) = (vb.device().clone(), vb.dtype());
         Ok(Self { conv1, conv2, positions, blocks, codebook, squares, bands, device, dtype })
@@ -111,7 +111,7 @@ impl SemanticTokenizer {
         let distances = x
             .sqr()?
             .sum_keepdim(D::Minus1)?
-            .broadcast_sub(&(x.matmul(&self.codebook)? * 2.0)?)?
+            .broadcast_sub(&(self.codebook.forward(&x)? * 2.0)?)?
             .broadcast_add(&self.squares)?; // [t, codes]
         trace(format_args!("distance"), &distances);
         Ok(distances)

@@ -1,6 +1,7 @@
 //! Point-wise functions, each as one parallel pass over f32 values on the CPU, with the widest vectors there are:
 //! candle's `erf` and `exp` run on one thread and a value at a time.
 
+use super::host;
 use super::vectors::{Loop, Width, widest};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -155,7 +156,7 @@ impl CustomOp1 for Activation {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let start = layout.start_offset();
         let x = &storage.as_slice::<f32>()?[start..start + layout.shape().elem_count()];
-        let mut out = vec![0f32; x.len()];
+        let mut out = host::zeros(x.len());
         out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
             out.copy_from_slice(x);
             widest(Applied { activation: *self, values: out });

@@ -96,7 +96,7 @@ impl Affine {
                     scale: gate.as_deref(),
                     base: base.as_deref(),
                 };
-                let mut out = vec![0f32; rows * self.dims.0];
+                let mut out = host::zeros(rows * self.dims.0);
                 matrix.multiply(Windows::rows(&host::values(&x)?, columns), finish, &mut out)?;
                 host::tensor(out, shape)
             }

@@ -15,6 +15,9 @@ const QUERIES: usize = 56;
 /// Values that are compared and added side by side.
 const LANES: usize = 32;
 
+/// Below it a share, less than 1e-26 of the largest one, counts as nothing.
+const LEAST_EXPONENT: f32 = -60.0;
+
 /// Most elements of one block of scores: within reach of the caches on a CPU, few launches on a GPU.
 const CPU_SCORES: usize = 1 << 21;
 const GPU_SCORES: usize = 1 << 27;
@@ -65,7 +68,7 @@ fn arranged(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>) -> Result<Tensor
         (keys_aside, Matrix::of(v, (keys, width), (v_step, 1)))
     });
     let sides: Vec<(Matrix, Matrix)> = sides.collect();
-    let mut out = vec![0f32; batch * queries * heads * width];
+    let mut out = host::zeros(batch * queries * heads * width);
     let blocks = queries.div_ceil(QUERIES);
     let rows =
         out.chunks_mut(queries * heads * width).flat_map(|rows| rows.chunks_mut(QUERIES * heads * width));
@@ -296,15 +299,23 @@ fn exponentials<W: Width>(scores: &mut [f32]) -> f32 {
     let (blocks, rest) = scores.as_chunks_mut::<LANES>();
     for block in blocks {
         for (sum, score) in sums.iter_mut().zip(block) {
-            *score = exp::<W>(*score - largest);
+            *score = share::<W>(*score - largest);
             *sum += *score;
         }
     }
     for (sum, score) in sums.iter_mut().zip(rest) {
-        *score = exp::<W>(*score - largest);
+        *score = share::<W>(*score - largest);
         *sum += *score;
     }
     sums.iter().sum()
+}
+
+/// The power of e of a score that is so far `below` the largest one; exactly zero where it would hardly be a number, since
+/// products with numbers below the smallest normal one take a hundred times as long.
+#[inline(always)]
+fn share<W: Width>(below: f32) -> f32 {
+    let power = exp::<W>(below);
+    if below < LEAST_EXPONENT { 0.0 } else { power }
 }
 
 /// [`attention`] as tensor operations on `rows` queries at a time.

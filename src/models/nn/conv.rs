@@ -329,7 +329,7 @@ impl DepthwiseConv1d {
         let bias = self.bias.as_ref().map(host::values).transpose()?;
         let existing = existing.as_ref().map(host::values).transpose()?;
         let base = base.as_ref().map(host::values).transpose()?;
-        let mut out = vec![0f32; batch * rows_out * channels];
+        let mut out = host::zeros(batch * rows_out * channels);
         if existing.as_ref().is_some_and(|existing| existing.len() != batch * rows)
             || base.as_ref().is_some_and(|base| base.len() != out.len())
         {
@@ -422,7 +422,7 @@ impl Plan {
         } else {
             Cow::Owned(self.padded(before, x, rows))
         };
-        let mut out = vec![0f32; self.batch * self.rows_out * self.c_out];
+        let mut out = host::zeros(self.batch * self.rows_out * self.c_out);
         let outs = out.chunks_exact_mut(self.rows_out * self.c_out);
         for (index, (x, out)) in x.chunks_exact(rows * self.c_in).zip(outs).enumerate() {
             let base = finish.base.map(|base| &base[index * out.len()..][..out.len()]);
@@ -450,7 +450,7 @@ impl Plan {
     /// A copy of the rows of each batch element between rows of zeros, with `before` done to it.
     fn padded(&self, before: &impl Before, x: &[f32], rows: usize) -> Vec<f32> {
         let (width, left) = (self.c_in, self.config.padding.0);
-        let mut padded = vec![0f32; self.batch * rows * width];
+        let mut padded = host::zeros(self.batch * rows * width);
         let block = (BLOCK / width).max(1);
         padded.par_chunks_mut(block * width).enumerate().for_each(|(index, out)| {
             widest(Prepared { plan: self, before, x, first: index * block, rows, left, out });

@@ -1,6 +1,7 @@
 //! The values of tensors in the CPU's memory, for loops that run over slices.
 
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+use rayon::prelude::*;
 use std::ops::{Deref, Range};
 
 /// Whether a loop over slices can work on `x`.
@@ -42,6 +43,17 @@ impl<S: Deref<Target = Storage>> Deref for Values<S> {
         }
     }
 }
+
+/// So many zeros; many of them are written by all threads, since one alone would keep the others waiting.
+pub(crate) fn zeros(count: usize) -> Vec<f32> {
+    if count < SHARED {
+        return vec![0.0; count];
+    }
+    rayon::iter::repeat_n(0.0, count).with_min_len(SHARED / 4).collect()
+}
+
+/// Values from which on their writing is shared among threads.
+const SHARED: usize = 1 << 17;
 
 /// A tensor of `values`.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {

@@ -60,7 +60,7 @@ fn two_passes(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Te
     if x.dims().last() != Some(&width) || bias.len() != width {
         candle_core::bail!("layer norm of {:?} with {width} weights, {} biases", x.dims(), bias.len());
     }
-    let mut out = vec![0f32; values.len()];
+    let mut out = host::zeros(values.len());
     let block = (BLOCK / width.max(1)).max(1) * width.max(1);
     let (weight, bias) = (&*weight, &*bias);
     out.par_chunks_mut(block).zip(values.par_chunks(block)).for_each(|(out, rows)| {

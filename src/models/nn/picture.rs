@@ -67,7 +67,7 @@ impl Picture {
                     run: width * channels,
                 };
                 let finish = Finish { bias: Some(&bias), activation, ..Finish::default() };
-                let mut out = vec![0f32; rows * frames * outputs];
+                let mut out = host::zeros(rows * frames * outputs);
                 kernel.multiply_each(each, finish, &mut out)?;
                 host::tensor(out, (rows, frames, outputs))
             }
@@ -99,7 +99,7 @@ impl Picture {
         let x = x.contiguous()?;
         let x = host::values(&x)?;
         let columns = frames + width / 2 * 2;
-        let mut padded = vec![0f32; (frequencies + height / 2 * 2 + stride - 1) * columns * channels];
+        let mut padded = host::zeros((frequencies + height / 2 * 2 + stride - 1) * columns * channels);
         let rows = padded.par_chunks_exact_mut((columns * channels).max(1)).skip(height / 2);
         rows.zip(x.par_chunks_exact((frames * channels).max(1))).for_each(|(padded, row)| {
             padded[width / 2 * channels..][..row.len()].copy_from_slice(row);

@@ -22,7 +22,7 @@ pub fn sum(tensors: &[&Tensor], factor: f64) -> Result<Tensor> {
     }
     let parts = parts.iter().map(host::values).collect::<Result<Vec<_>>>()?;
     let parts: Vec<&[f32]> = parts.iter().map(Deref::deref).collect();
-    let mut out = vec![0f32; first.elem_count()];
+    let mut out = host::zeros(first.elem_count());
     out.par_chunks_mut(BLOCK).enumerate().for_each(|(index, out)| {
         widest(Sum { parts: &parts, start: index * BLOCK, factor: factor as f32, out });
     });
@@ -69,7 +69,7 @@ fn scaled(x: &Tensor, scale: &Tensor, base: &Tensor, period: usize) -> Result<Te
     }
     let (values, scale, base) = (host::values(&x)?, host::values(scale)?, host::values(&base)?);
     let (values, scale, base) = (&*values, &*scale, &*base);
-    let mut out = vec![0f32; count];
+    let mut out = host::zeros(count);
     let block = (BLOCK / width).max(1) * width;
     out.par_chunks_mut(block).enumerate().for_each(|(index, out)| {
         widest(Scaled { values, scale, base, start: index * block, out });
@@ -121,7 +121,7 @@ pub fn joined(parts: &[Tensor], scale: &Tensor, shift: &Tensor, activation: Acti
     );
     let (scale, shift) = (&*scale, &*shift);
     let parts: Vec<(&[f32], usize)> = values.iter().map(Deref::deref).zip(widths).collect();
-    let mut out = vec![0f32; rows * width];
+    let mut out = host::zeros(rows * width);
     let block = (BLOCK / width).max(1);
     out.par_chunks_mut(block * width).enumerate().for_each(|(index, out)| {
         widest(Joined { parts: &parts, scale, shift, activation, first: index * block, out });

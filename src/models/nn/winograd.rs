@@ -84,11 +84,11 @@ impl Turned {
         let fair = (out.len() / self.outputs).div_ceil(ROWS * 3 * rayon::current_num_threads());
         let blocks = held.min(fair).max(1).next_multiple_of(14).div_ceil(dilation);
         let task = blocks * dilation * ROWS * self.outputs;
-        out.par_chunks_mut(task).enumerate().for_each(|(index, out)| {
+        out.par_chunks_mut(task).enumerate().for_each_init(Default::default, |room, (index, out)| {
             let start = index * task;
             let base = finish.base.map(|base| &base[start..][..out.len()]);
             let finish = Finish { base, ..finish };
-            widest(Task { kernel: self, x, first: start / self.outputs, dilation, finish, out });
+            widest(Task { kernel: self, x, first: start / self.outputs, dilation, finish, room, out });
         });
         Ok(())
     }
@@ -101,7 +101,15 @@ struct Task<'a> {
     first: usize,
     dilation: usize,
     finish: Finish<'a>,
+    room: &'a mut Room,
     out: &'a mut [f32],
+}
+
+/// Memory of a thread, used again from one task to the next.
+#[derive(Default)]
+struct Room {
+    turned: Vec<f32>,
+    products: Vec<f32>,
 }
 
 impl Loop for Task<'_> {
@@ -112,14 +120,15 @@ impl Loop for Task<'_> {
         // Blocks of rows, each a dilation apart; those of one phase follow each other.
         let per_phase = (self.out.len() / outputs).div_ceil(ROWS * self.dilation);
         let blocks = per_phase * self.dilation;
-        let mut turned = vec![0f32; PLACES * blocks * depth];
+        let Room { mut turned, mut products } = std::mem::take(self.room);
+        turned.resize(PLACES * blocks * depth, 0.0);
+        products.resize(PLACES * blocks * outputs, 0.0);
         for block in 0..blocks {
             for three in 0..self.kernel.threes {
                 let row = self.row(block, per_phase, TAPS * three);
                 self.turn::<W>(row, &mut turned[block * depth + three * inputs..], blocks * depth);
             }
         }
-        let mut products = vec![0f32; PLACES * blocks * outputs];
         let places = turned.chunks_exact(blocks * depth).zip(products.chunks_exact_mut(blocks * outputs));
         for (matrix, (turned, products)) in self.kernel.places.iter().zip(places) {
             matrix.multiply_here::<W>(Windows::rows(turned, depth), products, outputs);
@@ -128,6 +137,7 @@ impl Loop for Task<'_> {
             let row = self.row(block, per_phase, 0) - self.first;
             self.turn_back::<W>(row, &products[block * outputs..], blocks * outputs);
         }
+        *self.room = Room { turned, products };
     }
 }
 
