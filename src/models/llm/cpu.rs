@@ -30,13 +30,24 @@ impl Buffers {
     }
 }
 
+/// What a step is for. Each has its own products of dense weights, so that a prompt gives the same states in whatever pieces
+/// it is read, and a conversation the same ids whatever is generated beside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// Many ids of one prompt.
+    Reading,
+    /// The newest id of each conversation.
+    Generating,
+}
+
 /// Sees the residual stream at each [`Point`].
 pub(super) type Trace<'a> = &'a mut (dyn FnMut(Point, &[f32]) -> Result<()> + Send);
 
 impl Model {
-    /// Reads `ids` behind what the conversations have: as many ids for each, those of the first one first.
+    /// Takes `ids` behind what the conversations have: as many ids for each, those of the first one first.
     pub(super) fn step_on_cpu(
         &self,
+        pace: Pace,
         buffers: &mut Buffers,
         conversations: &mut [&mut Pages],
         ids: &[u32],
@@ -53,7 +64,7 @@ impl Model {
             self.embedding.read(ids, &mut buffers.stream)?;
             trace(Point::Embedding, &buffers.stream)?;
             for (index, layer) in self.layers.iter().enumerate() {
-                self.layer_on_cpu(buffers, layer, index, conversations)?;
+                self.layer_on_cpu(pace, buffers, layer, index, conversations)?;
                 trace(Point::Layer(index), &buffers.stream)?;
             }
             for pages in conversations.iter_mut() {
@@ -67,6 +78,7 @@ impl Model {
 
     fn layer_on_cpu(
         &self,
+        pace: Pace,
         buffers: &mut Buffers,
         layer: &Layer,
         index: usize,
@@ -74,15 +86,19 @@ impl Model {
     ) -> Result<()> {
         let Buffers { stream, normed, projected, mixed, added, expanded, inner, attention, products } =
             buffers;
+        let mut multiply = |map: &Linear, x: &[f32], y: &mut Vec<f32>| match pace {
+            Pace::Reading => map.multiply_many(x, y, products),
+            Pace::Generating => map.multiply(x, y, products),
+        };
         normalise(stream, &layer.attention_norm, normed);
-        layer.project.multiply(normed, projected, products)?;
+        multiply(&layer.project, normed, projected)?;
         self.paged.forward(projected, index, conversations, mixed, attention);
-        layer.output.multiply(mixed, added, products)?;
+        multiply(&layer.output, mixed, added)?;
         add(stream, added);
         normalise(stream, &layer.gated_norm, normed);
-        layer.expand.multiply(normed, expanded, products)?;
+        multiply(&layer.expand, normed, expanded)?;
         gate(expanded, self.config.intermediate_size, inner);
-        layer.contract.multiply(inner, added, products)?;
+        multiply(&layer.contract, inner, added)?;
         add(stream, added);
         Ok(())
     }

@@ -6,7 +6,7 @@
 use super::attention::{Attention, penalties};
 use super::cache::{Cache, Memory, Tensors};
 use super::config::Config;
-use super::cpu::Buffers;
+use super::cpu::{Buffers, Pace};
 use super::pages::PagedAttention;
 use crate::error::{Error, Result};
 use crate::models::nn::linear::{Linear, WeightKind};
@@ -239,7 +239,7 @@ impl Model {
                     trace(point, &tensor(rows)?);
                     Ok(())
                 };
-                self.step_on_cpu(&mut work.buffers, &mut [pages], ids, trace)?;
+                self.step_on_cpu(Pace::Reading, &mut work.buffers, &mut [pages], ids, trace)?;
                 Ok(tensor(&work.buffers.stream)?)
             }
         }
@@ -268,7 +268,8 @@ impl Model {
             let is_last = start + piece.len() > last;
             match &mut cache.memory {
                 Memory::Pages(pages) => {
-                    self.step_on_cpu(&mut work.buffers, &mut [pages], piece, &mut |_, _| Ok(()))?;
+                    let buffers = &mut work.buffers;
+                    self.step_on_cpu(Pace::Reading, buffers, &mut [pages], piece, &mut |_, _| Ok(()))?;
                     if is_last {
                         work.buffers.logits(&head.map, piece.len() - 1, &mut work.logits)?;
                     }
@@ -309,7 +310,7 @@ impl Model {
             }
         }
         if !pages.is_empty() {
-            self.step_on_cpu(&mut work.buffers, &mut pages, ids, &mut |_, _| Ok(()))?;
+            self.step_on_cpu(Pace::Generating, &mut work.buffers, &mut pages, ids, &mut |_, _| Ok(()))?;
             work.buffers.logits(&head.map, 0, &mut work.logits)?;
         }
         Ok(work.logits.chunks_exact(head.count))

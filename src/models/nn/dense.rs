@@ -1,15 +1,17 @@
 //! Products of dense rows with f32 activations on a CPU; half-precision rows are widened in registers on the way.
 //!
 //! candle widens a whole bf16 matrix for every product and rounds the activations to f16 where the weights are f16.
-//! Here the weights pass by once and only they are narrow. An activation's products do not depend on which others go
-//! with it.
+//! Here only the weights are narrow. A few activations meet each weight as it passes by; the many of a prompt meet panels of
+//! widened weights. The products of an activation depend on which way it goes, not on which others go with it.
 
-use super::simd::{Bf16, Columns, F16, F32, LANES, Lanes, Level, Stored, added};
+use super::matrix::{PANEL, Windows, multiply_once};
+use super::simd::{Bf16, Columns, F16, F32, Kernel, LANES, Lanes, Level, Stored, added};
 use bytes::Bytes;
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Rows of half-precision weights, little-endian.
 #[derive(Debug, Clone)]
@@ -82,6 +84,63 @@ impl HalfRows {
             level.run(Multiply::<Bf16>::new(rows, x, products));
         } else {
             level.run(Multiply::<F16>::new(rows, x, products));
+        }
+    }
+
+    /// The products of all rows with those of `x`, into `y` [m, outputs]; each value is summed in the order of the inputs.
+    pub(super) fn multiply(&self, level: Level, x: &[f32], y: &mut [f32]) -> Result<()> {
+        if self.brain {
+            multiply::<Bf16>(level, &self.bytes, self.dims(), x, y)
+        } else {
+            multiply::<F16>(level, &self.bytes, self.dims(), x, y)
+        }
+    }
+}
+
+/// [`HalfRows::multiply`] for f32 `rows`.
+pub(super) fn multiply_wide(
+    level: Level,
+    rows: &[f32],
+    dims: (usize, usize),
+    x: &[f32],
+    y: &mut [f32],
+) -> Result<()> {
+    multiply::<F32>(level, rows, dims, x, y)
+}
+
+fn multiply<S: Stored>(
+    level: Level,
+    rows: &[S::Element],
+    (outputs, inputs): (usize, usize),
+    x: &[f32],
+    y: &mut [f32],
+) -> Result<()> {
+    let stride = inputs * S::SIZE;
+    let fill = |columns: Range<usize>, panel: &mut [[f32; PANEL]]| {
+        let rows = &rows[columns.start * stride..columns.end * stride];
+        level.run(Arrange::<S> { rows, panel });
+    };
+    multiply_once(Windows::rows(x, inputs), (inputs, outputs), fill, y)
+}
+
+/// Rows of weights as columns of a panel; the columns beyond them keep what they had.
+struct Arrange<'a, S: Stored> {
+    rows: &'a [S::Element],
+    panel: &'a mut [[f32; PANEL]],
+}
+
+impl<S: Stored> Kernel for Arrange<'_, S> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let stride = self.panel.len() * S::SIZE;
+        // A few inputs of all rows at a time, so that what is written stays near.
+        for (block, panel) in self.panel.chunks_mut(LANES).enumerate() {
+            let places = block * LANES * S::SIZE..(block * LANES + panel.len()) * S::SIZE;
+            for (column, row) in self.rows.chunks_exact(stride).enumerate() {
+                let mut values = [0.0; LANES];
+                lanes.store(S::load(lanes, &row[places.clone()]), &mut values);
+                panel.iter_mut().zip(values).for_each(|(to, value)| to[column] = value);
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! One linear map for every kind of stored weight: the type chooses inside how to multiply.
 
 use super::dense::{self, HalfRows};
+use super::host;
 use super::simd::{LANES, Level};
 use super::tiles::{Activations, Blocks, Tiles};
 use crate::error::{Error, Result};
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
-use candle_core::{CpuStorage, DType, Device, Module, Storage, Tensor};
+use candle_core::{DType, Device, Module, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -228,6 +229,30 @@ impl Linear {
         y.to_dtype(x.dtype())?.reshape(shape)
     }
 
+    /// [`Self::multiply`] at the pace of many rows, whose products with dense weights differ from it in the last bits.
+    pub fn multiply_many(
+        &self,
+        x: &[f32],
+        y: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> candle_core::Result<()> {
+        let (dims, level) = (self.dims, Level::best());
+        if !x.len().is_multiple_of(dims.1) {
+            candle_core::bail!("{} activations for rows of {}", x.len(), dims.1)
+        }
+        match &self.weight {
+            Weight::Half(rows) => {
+                y.resize(x.len() / dims.1 * dims.0, 0.0);
+                rows.multiply(level, x, y)
+            }
+            Weight::Dense(weight) if host::is_here(weight) => {
+                y.resize(x.len() / dims.1 * dims.0, 0.0);
+                dense::multiply_wide(level, &host::values(weight)?, dims, x, y)
+            }
+            _ => self.multiply(x, y, scratch),
+        }
+    }
+
     /// `x: [m, in]` in row-major order to `y: [m, out]`, on a CPU.
     pub fn multiply(&self, x: &[f32], y: &mut Vec<f32>, scratch: &mut Scratch) -> candle_core::Result<()> {
         let (outputs, inputs) = self.dims;
@@ -248,13 +273,8 @@ impl Linear {
             }
             Weight::Half(rows) => tasks.for_each(|(index, products)| rows.tile(level, index, x, products)),
             Weight::Dense(weight) => {
-                let (storage, layout) = weight.storage_and_layout();
-                let (Storage::Cpu(CpuStorage::F32(all)), Some((start, end))) =
-                    (&*storage, layout.contiguous_offsets())
-                else {
-                    candle_core::bail!("contiguous f32 weights on the CPU expected")
-                };
-                let rows = all[start..end].par_chunks(LANES * inputs);
+                let all = host::values(weight)?;
+                let rows = all.par_chunks(LANES * inputs);
                 tasks.zip(rows).for_each(|((_, products), rows)| dense::tile(level, rows, x, products));
             }
             Weight::Quantised(..) => candle_core::bail!("these weights are on a GPU"),
@@ -370,6 +390,27 @@ mod tests {
                     let alone = linear.forward(&x.get(index).unwrap()).unwrap().to_vec1::<f32>().unwrap();
                     assert_eq!(&alone, row, "{kind}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn many_rows_have_the_products_of_few() {
+        for (outputs, inputs) in [(70, 256), (7, 50), (64, 35)] {
+            let (w, x) = (random(outputs, inputs), random(45, inputs));
+            let x: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+            for kind in WeightKind::ALL {
+                let linear = Linear::new(&w, kind, &Device::Cpu).unwrap();
+                let (mut few, mut many, mut one) = (Vec::new(), Vec::new(), Vec::new());
+                linear.multiply(&x, &mut few, &mut Scratch::default()).unwrap();
+                linear.multiply_many(&x, &mut many, &mut Scratch::default()).unwrap();
+                for (few, many) in few.iter().zip(&many) {
+                    assert!((few - many).abs() < 1e-4 * few.abs().max(1.0), "{kind}: {few} {many}");
+                }
+                linear.multiply_many(&x[44 * inputs..], &mut one, &mut Scratch::default()).unwrap();
+                assert_eq!(one, many[44 * outputs..], "{kind}");
+                let uneven = linear.multiply_many(&x[1..], &mut one, &mut Scratch::default());
+                assert!(uneven.is_err(), "{kind}");
             }
         }
     }

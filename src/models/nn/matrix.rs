@@ -244,21 +244,48 @@ impl Matrix {
         out: &mut [f32],
     ) {
         let blocks = windows.rows.div_ceil(rows);
-        let groups = self.panels().div_ceil(panels);
-        let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
-        parts.resize_with(groups * blocks, || Vec::with_capacity(rows));
-        for (row, out) in out.chunks_exact_mut(self.width).enumerate() {
-            for (group, out) in out.chunks_mut(panels * PANEL).enumerate() {
-                parts[group * blocks + row / rows].push(out);
-            }
-        }
-        parts.into_par_iter().enumerate().for_each(|(task, out)| {
+        parted(out, self.width, rows, panels).into_par_iter().enumerate().for_each(|(task, out)| {
             let (group, first) = (task / blocks, task % blocks * rows);
             let panels = group * panels..((group + 1) * panels).min(self.panels());
             let windows = windows.part(first, out.len());
             widest(Strips { matrix: self, panels, windows, first, finish, out });
         });
     }
+}
+
+/// `windows` times a matrix [depth, width] that is used once, into `out` [rows, width]: its panels are made when they are
+/// needed, by `fill` for the given columns.
+pub(super) fn multiply_once(
+    windows: Windows<'_>,
+    (depth, width): (usize, usize),
+    fill: impl Fn(Range<usize>, &mut [[f32; PANEL]]) + Sync,
+    out: &mut [f32],
+) -> Result<()> {
+    if windows.depth() != depth || !windows.fits() || out.len() != windows.rows * width || out.is_empty() {
+        bail!("{} rows of {} values times [{depth}, {width}]", windows.rows, windows.depth());
+    }
+    let room = || Matrix::empty(depth, PANEL);
+    let parts = parted(out, width, windows.rows, 1).into_par_iter().enumerate();
+    parts.for_each_init(room, |matrix, (panel, out)| {
+        let columns = panel * PANEL..((panel + 1) * PANEL).min(width);
+        matrix.width = columns.len();
+        fill(columns, &mut matrix.panels);
+        widest(Strips { matrix, panels: 0..1, windows, first: 0, finish: Finish::default(), out });
+    });
+    Ok(())
+}
+
+/// The rows of `out` [.., width] in tasks of so many `rows` and `panels`; those of the same panels follow each other.
+fn parted(out: &mut [f32], width: usize, rows: usize, panels: usize) -> Vec<Vec<&mut [f32]>> {
+    let blocks = (out.len() / width).div_ceil(rows);
+    let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
+    parts.resize_with(width.div_ceil(panels * PANEL) * blocks, || Vec::with_capacity(rows));
+    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        for (group, out) in out.chunks_mut(panels * PANEL).enumerate() {
+            parts[group * blocks + row / rows].push(out);
+        }
+    }
+    parts
 }
 
 /// The size of one task.
