@@ -139,7 +139,6 @@ struct Normalise<'a> {
 }
 
 impl Kernel for Normalise<'_> {
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         let (whole, rest) = self.x.as_chunks::<LANES>();
@@ -172,7 +171,6 @@ struct Gate<'a> {
 }
 
 impl Kernel for Gate<'_> {
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         let (gates, ups) = self.both.split_at(self.to.len());

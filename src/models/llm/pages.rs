@@ -309,7 +309,6 @@ struct Sight<'a, E> {
 }
 
 impl<S: Paged> Kernel for Attend<'_, S> {
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         let Query { attention, pages, layer, group, position, slopes, falling, .. } = self.query;
@@ -345,7 +344,6 @@ impl<S: Paged> Kernel for Attend<'_, S> {
 
 impl<S: Paged> Attend<'_, S> {
     /// Takes a page into the sums of `H` heads from `head` on.
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn heads<L: Lanes, const H: usize>(
         &mut self,
@@ -364,7 +362,6 @@ impl<S: Paged> Attend<'_, S> {
     }
 
     /// Scaled and penalised scores of all positions of the page, those ahead of the query too.
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn scores<L: Lanes, const H: usize>(
         &self,
@@ -398,7 +395,6 @@ impl<S: Paged> Attend<'_, S> {
     }
 
     /// Adds the weighted values of the page to the sums, which are multiplied by `factors` before.
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn mix<L: Lanes, const H: usize>(
         &mut self,
@@ -421,7 +417,6 @@ impl<S: Paged> Attend<'_, S> {
         }
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn mix_some<L: Lanes, const H: usize, const C: usize>(
         &mut self,
@@ -462,7 +457,6 @@ impl<S: Paged> Attend<'_, S> {
 
 /// Makes weights of the first `count` scores, relative to the largest so far, and the others zero; what the sums so far
 /// must be multiplied by.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 fn softmax(scores: &mut [f32; POSITIONS], count: usize, state: &mut Softmax) -> f32 {
     for score in &mut scores[count..] {

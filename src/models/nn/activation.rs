@@ -2,7 +2,7 @@
 //! candle's `erf` and `exp` run on one thread and a value at a time.
 
 use super::host;
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -180,7 +180,7 @@ impl Loop for Applied<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::nn::vectors::each;
+    use crate::models::nn::simd::vectors::each;
     use candle_core::Device;
 
     fn check(got: Activation, want: fn(f64) -> f64) {

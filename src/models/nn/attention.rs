@@ -3,7 +3,7 @@
 use super::activation::exp;
 use super::host;
 use super::matrix::{Matrix, Windows};
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::{Deref, Range};

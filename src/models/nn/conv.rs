@@ -8,7 +8,7 @@
 use super::activation::Activation;
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use super::winograd::Turned;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;

@@ -177,7 +177,6 @@ impl<'a, S: Stored> Multiply<'a, S> {
     }
 
     /// Sums of `R` rows from `row` on with `M` activations from `start` on.
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn block<L: Lanes, const R: usize, const M: usize>(&mut self, lanes: L, row: usize, start: usize) {
         let stride = self.inputs * S::SIZE;
@@ -206,7 +205,6 @@ impl<'a, S: Stored> Multiply<'a, S> {
         }
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn step<L: Lanes, const R: usize, const M: usize>(
         lanes: L,
@@ -233,7 +231,6 @@ impl<S: Stored> Columns for Multiply<'_, S> {
         self.products.len()
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
         let rows = self.rows.len() / (self.inputs * S::SIZE);

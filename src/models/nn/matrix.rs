@@ -5,8 +5,8 @@
 //! makes a convolution along time the same product.
 
 use super::activation::Activation;
-use super::tile;
-use super::vectors::{Loop, Width, widest};
+use super::simd::tile;
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -425,7 +425,7 @@ fn each_with<const C: usize>(sums: &mut [f32; C], values: &[f32], combine: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::nn::vectors::each;
+    use crate::models::nn::simd::vectors::each;
     use crate::models::nn::{host, noise};
 
     fn values(seed: u64, count: usize) -> Vec<f32> {

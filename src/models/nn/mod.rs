@@ -13,9 +13,7 @@ pub mod picture;
 pub(crate) mod simd;
 pub mod source;
 pub mod sums;
-mod tile;
 pub mod tiles;
-pub(crate) mod vectors;
 mod winograd;
 
 /// Normally distributed values for tests, the same at every run.

@@ -1,7 +1,7 @@
 //! Layer normalisation over the last dimension.
 
 use super::host;
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;

@@ -2,7 +2,7 @@
 
 use super::activation::Activation;
 use super::host;
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Deref;

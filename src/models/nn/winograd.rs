@@ -7,7 +7,7 @@
 
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
-use super::vectors::{Loop, Width, widest};
+use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 

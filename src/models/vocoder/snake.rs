@@ -4,7 +4,7 @@
 //! and stepfun-ai/Step-Audio-EditX, `stepvocoder/cosyvoice2/transformer/activation.py`.
 
 use crate::models::nn::conv::Before;
-use crate::models::nn::vectors::Width;
+use crate::models::nn::simd::vectors::Width;
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -70,7 +70,7 @@ fn sine_squared<W: Width>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::nn::vectors::{Loop, each};
+    use crate::models::nn::simd::vectors::{Loop, each};
     use candle_core::Device;
     use std::collections::HashMap;
 

@@ -53,7 +53,6 @@ struct Quantise<'a> {
 }
 
 impl Kernel for Quantise<'_> {
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         for (x, block) in self.values.iter().zip(self.blocks) {
@@ -62,7 +61,6 @@ impl Kernel for Quantise<'_> {
     }
 }
 
-#[allow(clippy::inline_always)]
 #[inline(always)]
 fn quantise(x: &[f32; VALUES]) -> Block {
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits; unlike `round` this vectorises everywhere.

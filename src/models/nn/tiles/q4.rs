@@ -96,7 +96,6 @@ pub(super) fn row(tile: &[u8], lane: usize, row: &mut [u8]) {
 }
 
 /// Sixteen halves or bytes that start at `start`.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 fn at<const N: usize>(scales: &[u8; SCALES], start: usize) -> &[u8; N] {
     &scales[start..].as_chunks().0[0]
@@ -107,7 +106,6 @@ impl Columns for Multiply<'_, Values, [u8; SCALES]> {
         self.products.len()
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
         let (values, scales) = self.parts;

@@ -55,7 +55,6 @@ impl Columns for Multiply<'_, Values, Halves> {
         self.products.len()
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn multiply<L: Lanes, const M: usize>(&mut self, lanes: L, start: usize) {
         let (values, scales) = self.parts;

@@ -3,7 +3,7 @@
 //! Written with the processor's instructions by name, since compilers keep only some forms of this loop free of checks and
 //! of traffic between registers and memory; which ones changes with what surrounds them.
 
-use super::matrix::{PANEL, Windows};
+use super::super::matrix::{PANEL, Windows};
 use super::vectors::Width;
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::wildcard_imports)] // Instructions, by their names.
@@ -15,8 +15,7 @@ const AHEAD: usize = 16;
 
 /// The sums of `R` rows from `first` on over `C` columns of a panel from `column` on.
 #[inline(always)]
-#[allow(unsafe_code)]
-pub(super) fn sums<W: Width, const R: usize, const C: usize>(
+pub(in crate::models::nn) fn sums<W: Width, const R: usize, const C: usize>(
     windows: &Windows<'_>,
     first: usize,
     panel: &[[f32; PANEL]],
@@ -35,7 +34,6 @@ pub(super) fn sums<W: Width, const R: usize, const C: usize>(
 
 /// With vectors of sixteen values, two for each row.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
 fn avx512<const R: usize, const C: usize>(
     windows: &Windows<'_>,
@@ -75,7 +73,6 @@ fn avx512<const R: usize, const C: usize>(
 
 /// With vectors of eight values, two for each row.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
 #[target_feature(enable = "avx2,fma")]
 fn avx2<const R: usize, const C: usize>(
     windows: &Windows<'_>,

@@ -30,7 +30,6 @@ impl Width for Plain {
 
 /// Does `work` with the widest vectors that the processor has.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
 pub(crate) fn widest(work: impl Loop) {
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
         // SAFETY: the processor has what the function is compiled for.
@@ -81,7 +80,6 @@ fn avx2(work: impl Loop) {
 
 /// Does `work` once with each set of instructions that the processor has.
 #[cfg(test)]
-#[allow(unsafe_code)]
 pub(crate) fn each(work: impl Loop + Clone) {
     #[cfg(target_arch = "x86_64")]
     {
