@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 
 /// Rows of a panel that are asked for before they are needed; the processor's own guesses come late when a panel begins.
 #[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
 
 /// The sums of `R` rows from `first` on over `C` columns of a panel from `column` on.
 #[inline(always)]
