@@ -1,5 +1,6 @@
 //! Where tasks run.
 
+mod ahead;
 pub mod amount;
 pub mod cache;
 pub mod client;
@@ -18,10 +19,13 @@ mod recording;
 pub mod residency;
 mod results;
 mod run;
+mod side_by_side;
 pub mod socket;
 mod speech;
 pub mod status;
 mod stored;
+#[cfg(test)]
+mod testing;
 mod together;
 mod transcription;
 mod transcripts;

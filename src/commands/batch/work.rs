@@ -1,8 +1,9 @@
-//! Doing the items: the next recordings are read while the present one is worked on, and each result is recorded.
+//! Doing the items: the next recordings are read and analysed while the present one is worked on, and each result is recorded.
 
 use super::contents::Contents;
 use super::plan::Item;
 use super::results::{Journal, Record, Status};
+use crate::audio::Audio;
 use crate::commands::job::Made;
 use crate::commands::printer::Printer;
 use crate::commands::progress::Batch;
@@ -10,8 +11,7 @@ use crate::commands::{Context, hashes};
 use crate::error::{Error, Kind, Result};
 use crate::models::parts::text::parts;
 use crate::runtime::Session;
-
-use crate::task::{Event, Task, TogetherTask};
+use crate::task::{AheadTask, CloneTask, Event, Task, TogetherTask};
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -20,8 +20,6 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Instant;
 
-/// Items that are read before they are worked on.
-const AHEAD: usize = 2;
 /// Clones are given to the engine in groups of so many times those that it speaks side by side, so that one can begin where
 /// another ends.
 const ROUNDS: usize = 4;
@@ -73,8 +71,9 @@ impl Work<'_> {
         let bar = self.context.printer.batch(items.len());
         let mut tally = Tally { journal, bar, all: items.len(), done: 0, failed: 0, in_a_row: 0 };
         let ended = thread::scope(|scope| {
-            let (sender, ready) = mpsc::sync_channel(AHEAD);
-            scope.spawn(|| read_ahead(items, sender, self.context));
+            // The next group is read while the present one is spoken.
+            let (sender, ready) = mpsc::sync_channel(self.together * ROUNDS);
+            scope.spawn(|| self.read_ahead(items, sender));
             self.all(ready, session, &mut tally)
         });
         tally.end(ended, &self.context.printer)
@@ -85,7 +84,8 @@ impl Work<'_> {
         while let Some(next) = ready.next() {
             let goes_together = |ready: &Ready<'_>| self.together > 1 && ready.text_alone();
             if !goes_together(&next) {
-                self.one(next, session, tally)?;
+                let after = voice(ready.peek());
+                self.one(next, after, session, tally)?;
                 continue;
             }
             let mut group = vec![next];
@@ -94,22 +94,32 @@ impl Work<'_> {
             {
                 group.push(next);
             }
-            match group.len() {
-                1 => group.into_iter().try_for_each(|ready| self.one(ready, session, tally))?,
-                _ => self.group(group, session, tally)?,
-            }
+            self.group(group, voice(ready.peek()), session, tally)?;
         }
         Ok(())
     }
 
-    fn one(&self, ready: Ready<'_>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+    /// One item; the voice of `after` is wanted next.
+    fn one(
+        &self,
+        ready: Ready<'_>,
+        after: Option<&Audio>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
         let Ready { item, key, task } = ready;
-        let made = task.and_then(|task| self.make(item, &task, session));
+        let made = task.and_then(|task| self.make(item, &before(task, after), session));
         self.end(item, key.as_deref(), made, tally)
     }
 
     /// Several clones side by side; each is written as soon as it is done.
-    fn group(&self, group: Vec<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+    fn group(
+        &self,
+        group: Vec<Ready<'_>>,
+        after: Option<&Audio>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
         let started = Instant::now();
         let (mut open, mut tasks) = (Vec::new(), Vec::new());
         for Ready { item, key, task } in group {
@@ -119,7 +129,7 @@ impl Work<'_> {
                 open.push(Some((item, key)));
             }
         }
-        let task = Task::Together(TogetherTask { tasks, most: self.together });
+        let task = before(Task::Together(TogetherTask { tasks, most: self.together }), after);
         let printer = &self.context.printer;
         let mut progress = printer.progress().brief();
         let mut ended = Ok(());
@@ -136,10 +146,28 @@ impl Work<'_> {
         });
         drop(progress);
         ended?;
-        let Err(error) = run else { return Ok(()) };
-        // What ended them all is told of each that is not answered.
-        let mut unanswered = open.into_iter().flatten();
-        unanswered.try_for_each(|(item, key)| self.end(item, key.as_deref(), Err(error.clone()), tally))
+        match run {
+            Ok(_) => Ok(()),
+            Err(error) if ends_all(error.kind) => Err(error),
+            // One of them may have ended all: alone, each is answered for itself.
+            Err(_) => self.one_by_one(open, tasks_of(task), session, tally),
+        }
+    }
+
+    /// Does the items that are not answered.
+    fn one_by_one(
+        &self,
+        open: Vec<Option<(&Item, Option<String>)>>,
+        tasks: Vec<CloneTask>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
+        for (open, task) in open.into_iter().zip(tasks) {
+            if let Some((item, key)) = open {
+                self.one(Ready { item, key, task: Ok(Task::Clone(task)) }, None, session, tally)?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what was made of an item, or why it failed; an error ends the batch.
@@ -151,6 +179,24 @@ impl Work<'_> {
         }
         tally.bar.advance();
         Ok(())
+    }
+
+    /// Reads the recordings of `items`, some before they are wanted.
+    fn read_ahead<'a>(&self, items: &[&'a Item], sender: SyncSender<Ready<'a>>) {
+        let mut contents = Contents::new(&self.context.settings);
+        for item in items {
+            let read = contents.key(&item.job).map(|key| (key, item.job.read(&self.context.printer)));
+            let (key, mut task) = match read {
+                Ok((key, task)) => (Some(key), task),
+                Err(error) => (None, Err(error)),
+            };
+            if let Ok(Task::Clone(task)) = &mut task {
+                task.parts.together = self.together;
+            }
+            if sender.send(Ready { item, key, task }).is_err() {
+                return;
+            }
+        }
     }
 
     fn make(&self, item: &Item, task: &Task, session: &mut Session) -> Result<Made> {
@@ -227,18 +273,25 @@ impl Tally<'_> {
     }
 }
 
-/// Reads the recordings of `items`, a few before they are wanted.
-fn read_ahead<'a>(items: &[&'a Item], sender: SyncSender<Ready<'a>>, context: &Context) {
-    let mut contents = Contents::new(&context.settings);
-    for item in items {
-        let read = contents.key(&item.job).map(|key| (key, item.job.read(&context.printer)));
-        let (key, task) = match read {
-            Ok((key, task)) => (Some(key), task),
-            Err(error) => (None, Err(error)),
-        };
-        if sender.send(Ready { item, key, task }).is_err() {
-            return;
-        }
+/// `task`, before something that wants the voice of `after`.
+fn before(task: Task, after: Option<&Audio>) -> Task {
+    match after {
+        Some(next) => Task::Ahead(AheadTask { task: Box::new(task), next: next.clone() }),
+        None => task,
+    }
+}
+
+/// The voice that an item has to analyse first.
+fn voice<'r>(ready: Option<&'r Ready<'_>>) -> Option<&'r Audio> {
+    ready?.task.as_ref().ok()?.voice()
+}
+
+/// The clones of a group.
+fn tasks_of(group: Task) -> Vec<CloneTask> {
+    match group {
+        Task::Ahead(ahead) => tasks_of(*ahead.task),
+        Task::Together(group) => group.tasks,
+        _ => Vec::new(),
     }
 }
 
