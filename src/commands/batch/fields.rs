@@ -138,6 +138,9 @@ impl Verb {
                 _ if name == "force" || name == "together" => {
                     error.hint(format!("give `--{name}` to `stepaudio batch`"))
                 }
+                _ if name == "keep-steps" => {
+                    error.hint("a line has one result; `stepaudio edit --keep-steps` keeps the others")
+                }
                 Some(right) => error.hint(did_you_mean(right)),
                 None => error,
             }

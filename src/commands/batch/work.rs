@@ -3,6 +3,7 @@
 use super::contents::Contents;
 use super::plan::Item;
 use super::results::{Journal, Record, Status};
+use super::weights::Weights;
 use crate::audio::Audio;
 use crate::commands::job::Made;
 use crate::commands::printer::Printer;
@@ -35,6 +36,8 @@ pub struct Work<'a> {
     pub force: bool,
     /// How many clones are spoken side by side.
     pub together: usize,
+    /// What makes the results.
+    pub weights: &'a Weights,
 }
 
 /// An item and what its recording gave.
@@ -183,7 +186,7 @@ impl Work<'_> {
 
     /// Reads the recordings of `items`, some before they are wanted.
     fn read_ahead<'a>(&self, items: &[&'a Item], sender: SyncSender<Ready<'a>>) {
-        let mut contents = Contents::new(&self.context.settings);
+        let mut contents = Contents::new(&self.context.settings, None);
         for item in items {
             let read = contents.key(&item.job).map(|key| (key, item.job.read(&self.context.printer)));
             let (key, mut task) = match read {
@@ -211,7 +214,9 @@ impl Work<'_> {
         let place = item.job.place()?;
         let fail = |error| Error::input(format!("cannot read `{}`", place.display())).cause(error);
         let sha256 = Some(hashes::of_file(made.part.path()).map_err(fail)?);
-        let record = Record { sha256, facts: facts(made.facts), ..record(item, key, Status::Done) };
+        let weights = self.weights.of(&item.job).map(str::to_string);
+        let facts = facts(made.facts);
+        let record = Record { weights, sha256, facts, ..record(item, key, Status::Done) };
         tally.journal.announce(&record)?;
         made.part.publish(self.force)?;
         // After a loss of power the name must not be missing where the record is there.
@@ -323,6 +328,7 @@ fn record(item: &Item, key: Option<&str>, status: Status) -> Record {
         status,
         output: item.output.clone(),
         key: key.map(str::to_string),
+        weights: None,
         sha256: None,
         error: None,
         facts: Map::new(),
