@@ -185,6 +185,21 @@ fn an_item_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_ends_a_group_is_found_out_for_each_of_its_items() {
+    let home = Home::new();
+    home.voice("voice.wav", 1.0);
+    write(&home, "a.jsonl", &(0..3).map(clone).collect::<Vec<_>>());
+    // Nothing is done in so little time.
+    let ran = batch(&home, &["a.jsonl", "--out-dir", "out", "--timeout", "1ms", "-q"]);
+    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    let kept = records(&home.path("out/results.jsonl"));
+    let lines: Vec<u64> = kept.iter().map(|record| record["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [1, 2, 3]);
+    let said = |record: &Value| record["error"]["message"].as_str().unwrap().contains("not done within 1ms");
+    assert!(kept.iter().all(said), "{kept:?}");
+}
+
+#[test]
 fn tables_say_the_same_as_lines() {
     let home = Home::new();
     home.voice("voice.wav", 2.0);

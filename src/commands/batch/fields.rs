@@ -348,4 +348,4 @@ fn field(arg: &str, bare: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

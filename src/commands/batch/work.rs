@@ -4,7 +4,6 @@ use super::contents::Contents;
 use super::plan::Item;
 use super::results::{Journal, Record, Status};
 use super::weights::Weights;
-use crate::audio::Audio;
 use crate::commands::job::Made;
 use crate::commands::printer::Printer;
 use crate::commands::progress::Batch;
@@ -87,7 +86,7 @@ impl Work<'_> {
         while let Some(next) = ready.next() {
             let goes_together = |ready: &Ready<'_>| self.together > 1 && ready.text_alone();
             if !goes_together(&next) {
-                let after = voice(ready.peek());
+                let after = ready.peek();
                 self.one(next, after, session, tally)?;
                 continue;
             }
@@ -97,16 +96,16 @@ impl Work<'_> {
             {
                 group.push(next);
             }
-            self.group(group, voice(ready.peek()), session, tally)?;
+            self.group(group, ready.peek(), session, tally)?;
         }
         Ok(())
     }
 
-    /// One item; the voice of `after` is wanted next.
+    /// One item; `after` comes next.
     fn one(
         &self,
         ready: Ready<'_>,
-        after: Option<&Audio>,
+        after: Option<&Ready<'_>>,
         session: &mut Session,
         tally: &mut Tally<'_>,
     ) -> Result<()> {
@@ -119,17 +118,19 @@ impl Work<'_> {
     fn group(
         &self,
         group: Vec<Ready<'_>>,
-        after: Option<&Audio>,
+        after: Option<&Ready<'_>>,
         session: &mut Session,
         tally: &mut Tally<'_>,
     ) -> Result<()> {
         let started = Instant::now();
         let (mut open, mut tasks) = (Vec::new(), Vec::new());
         for Ready { item, key, task } in group {
-            if let Ok(Task::Clone(task)) = task {
-                make_folder(item)?;
-                tasks.push(task);
-                open.push(Some((item, key)));
+            match task.and_then(|task| make_folder(item).map(|()| task)) {
+                Ok(task) => {
+                    tasks.extend(tasks_of(task));
+                    open.push(Some((item, key)));
+                }
+                Err(error) => self.end(item, key.as_deref(), Err(error), tally)?,
             }
         }
         let task = before(Task::Together(TogetherTask { tasks, most: self.together }), after);
@@ -278,22 +279,18 @@ impl Tally<'_> {
     }
 }
 
-/// `task`, before something that wants the voice of `after`.
-fn before(task: Task, after: Option<&Audio>) -> Task {
-    match after {
+/// `task`, with the voice that what comes `after` it has to analyse first.
+fn before(task: Task, after: Option<&Ready<'_>>) -> Task {
+    match after.and_then(|ready| ready.task.as_ref().ok()?.voice()) {
         Some(next) => Task::Ahead(AheadTask { task: Box::new(task), next: next.clone() }),
         None => task,
     }
 }
 
-/// The voice that an item has to analyse first.
-fn voice<'r>(ready: Option<&'r Ready<'_>>) -> Option<&'r Audio> {
-    ready?.task.as_ref().ok()?.voice()
-}
-
-/// The clones of a group.
-fn tasks_of(group: Task) -> Vec<CloneTask> {
-    match group {
+/// The clones of a task.
+fn tasks_of(task: Task) -> Vec<CloneTask> {
+    match task {
+        Task::Clone(task) => vec![task],
         Task::Ahead(ahead) => tasks_of(*ahead.task),
         Task::Together(group) => group.tasks,
         _ => Vec::new(),
@@ -342,4 +339,55 @@ fn facts(told: Value) -> Map<String, Value> {
         facts.remove(name);
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::read;
+    use super::*;
+    use crate::audio::Audio;
+    use crate::task::{
+        AnalyseTask, Analysed, CacheUse, PartOptions, Recording, Said, SpeechOptions, TranscribeTask,
+    };
+
+    fn next(item: &Item, task: Result<Task>) -> Option<Audio> {
+        let present = Task::Cache(crate::task::CacheOp::Stats);
+        match before(present.clone(), Some(&Ready { item, key: None, task })) {
+            Task::Ahead(ahead) => {
+                assert_eq!(*ahead.task, present);
+                Some(ahead.next)
+            }
+            task => {
+                assert_eq!(task, present);
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_goes_with_the_voice_that_the_next_item_has_to_analyse() {
+        let line = serde_json::json!({"task": "clone", "text": "Hi", "voice": "a.wav"});
+        let line = read(&line, true).unwrap();
+        let item = Item { line: 1, id: None, output: line.output, job: line.job };
+        let reference = Audio { samples: vec![0.5], sample_rate: 16_000 };
+        let recording = Recording::File("/a.wav".into());
+        let (recognition, cache) = (crate::task::Recognition::default(), CacheUse::default());
+        let clone = |analysed: Option<Analysed>| CloneTask {
+            reference: reference.clone(),
+            analysed,
+            transcript: Said::Text(String::new()),
+            text: "Hi".into(),
+            parts: PartOptions::default(),
+            speech: SpeechOptions::default(),
+            cache,
+        };
+        let stored = Analysed { key: "key".into(), voice: Vec::new() };
+        assert_eq!(next(&item, Ok(Task::Clone(clone(None)))), Some(reference.clone()));
+        assert_eq!(next(&item, Ok(Task::Clone(clone(Some(stored))))), None, "it is known");
+        let analyse = AnalyseTask { recording: reference.clone(), cache };
+        assert_eq!(next(&item, Ok(Task::Analyse(analyse))), Some(reference));
+        let transcribe = TranscribeTask { recording, recognition, cache };
+        assert_eq!(next(&item, Ok(Task::Transcribe(transcribe))), None);
+        assert_eq!(next(&item, Err(Error::input("broken"))), None, "its error is its own");
+    }
 }
