@@ -113,7 +113,7 @@ fn a_cut_result_is_told_and_tried_again() {
 fn a_short_recording_whose_words_are_told_is_not_transcribed() {
     let home = Home::new();
     home.voice("in.wav", 1.0);
-    let words = ["--emotion", "happy", "--text", "x", "--asr", "whisper", "--max-length", "300"];
+    let words = ["--emotion", "happy", "--text", "x", "--asr", "whisper", "--max-length", "450"];
     let ran = edit(&home, &["in.wav"], &[&words[..], &["-o", "out.wav"]].concat()).succeeded();
     assert!(ran.stderr.contains("the recording is not transcribed"), "{}", ran.transcript());
     assert!(!ran.stderr.contains("transcribing"), "{}", ran.transcript());

@@ -258,7 +258,7 @@ fn a_batch_gives_in_the_daemon_what_it_gives_alone() {
         lines.push(json!({"task": "clone", "text": "New words.", "voice": voice, "voice_text": "It says.", "id": name,
             "max_length": 260}));
         let edited = format!("{name}-edited");
-        lines.push(json!({"task": "edit", "input": voice, "vad": true, "id": edited, "max_length": 400}));
+        lines.push(json!({"task": "edit", "input": voice, "vad": true, "id": edited, "max_length": 600}));
     }
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     fs::write(home.path("jobs.jsonl"), lines.join("\n")).unwrap();

@@ -1,3 +1,5 @@
+//! Whole tasks on the miniature models.
+
 use super::*;
 use crate::error::Kind;
 use crate::models::parts::length::Limit;
