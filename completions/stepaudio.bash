@@ -821,7 +821,7 @@ _stepaudio() {
             return 0
             ;;
         stepaudio__subcmd__clone)
-            opts="-o -q -v -h --text-file --voice --voice-text --output --max-chars --pause --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
+            opts="-o -q -v -h --text-file --voice --voice-text --output --max-chars --pause --together --asr --asr-model --language --format --force --temperature --top-k --max-length --retries --layout --models --device --dtype --seed --socket --no-daemon --timeout --gpu-wait --no-cache --refresh --cache-size --cache-results --json --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -897,6 +897,10 @@ _stepaudio() {
                     return 0
                     ;;
                 --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --together)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -29,7 +29,7 @@ complete -c stepaudio -n "__fish_stepaudio_needs_command" -l device -d 'Where to
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_needs_command" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_needs_command" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -62,6 +62,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l voice-text
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -s o -l output -d 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l max-chars -d 'Longest part of a long text in characters [default: what takes about 20 seconds to say]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l pause -d 'Silence between two parts after a sentence; after a paragraph it is twice as long, within a sentence shorter' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l together -d 'Generate up to this many parts side by side: the same samples in less time, with more memory' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr -d 'Who transcribes [default: whisper]' -r -f -a "whisper\t'A Whisper model: about a hundred languages'
 paraformer\t'The Paraformer of Step-Audio-Tokenizer: Mandarin, Cantonese and English, no further download'"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l asr-model -d 'Whisper model: a folder, or a name below `--models` [default: whisper-large-v3-turbo, else one that is there]' -r -f -a "(__fish_complete_directories)"
@@ -80,7 +81,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l device -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand clone" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -148,7 +149,7 @@ slower\t''
 more faster\t''
 more slower\t''"
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l paralinguistic -d 'Add the sounds that stand in this text as tags: [Breathing] [Laughter] [Surprise-oh] [Confirmation-en] [Uhm] [Surprise-ah] [Surprise-wa] [Sigh] [Question-ei] [Dissatisfaction-hnn]' -r
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l text -d 'What the recording says; transcribed when an edit needs it and it is not given' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l text -d 'What the recording says; transcribed when an edit needs it and it is not given. A recording over 30 seconds is transcribed nevertheless (--asr), to find the words of each part' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l repeat -d 'Apply all edits this often; the effect grows each time' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -s o -l output -d 'Where the result goes: a .wav, .flac or .pcm file, or - to stream to stdout as it is made' -r -F
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l out-dir -d 'Folder for the results of several recordings, each named like its recording' -r -f -a "(__fish_complete_directories)"
@@ -170,7 +171,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l device -d '
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand edit" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -209,7 +210,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l devic
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand transcribe" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -236,7 +237,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l device -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand batch" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -259,7 +260,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fi
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and not __fish_seen_subcommand_from add list remove help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -287,7 +288,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_s
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from add" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -307,7 +308,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_s
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -327,7 +328,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_s
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand voices; and __fish_seen_subcommand_from remove" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -350,7 +351,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and not __fish_seen_subcommand_from status unload release help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -374,7 +375,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -394,7 +395,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from unload" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -415,7 +416,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu; and __fish_seen_subcommand_from release" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -440,7 +441,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l devic
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand gpu-status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -467,7 +468,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l device -d 
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand serve" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -489,7 +490,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fis
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and not __fish_seen_subcommand_from stats verify prune clear path help" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -514,7 +515,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_se
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from stats" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -533,7 +534,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_se
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from verify" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -554,7 +555,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_se
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from prune" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -573,7 +574,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_se
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from clear" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -593,7 +594,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_se
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand cache; and __fish_seen_subcommand_from path" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -620,7 +621,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l device -d
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -639,7 +640,7 @@ complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l devi
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l dtype -d 'How to keep the language model\'s weights: `auto`, `f32`, `f16`, `bf16`, `q8` or `q4`' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l seed -d 'Seed of every random draw [default: 0]; the same seed gives the same samples' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l socket -d 'Socket of the daemon, which runs the task when it runs [default: below `$XDG_RUNTIME_DIR` or `/tmp`]' -r -F
-complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l timeout -d 'Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
+complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l timeout -d 'Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l gpu-wait -d 'Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l cache-size -d 'Space that the cache may take, such as 500MB or 2GiB [default: 2GiB]' -r
 complete -c stepaudio -n "__fish_stepaudio_using_subcommand completions" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'

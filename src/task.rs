@@ -25,6 +25,8 @@ pub enum Task {
     Clone(CloneTask),
     /// Several of them, side by side.
     Together(TogetherTask),
+    /// A task, while the voice that is wanted next is analysed.
+    Ahead(AheadTask),
     /// A recording spoken in another way.
     Edit(EditTask),
     /// What a recording says.
@@ -39,15 +41,41 @@ impl Task {
     /// The same task, with another use of the cache.
     #[must_use]
     pub fn using(mut self, cache: CacheUse) -> Self {
-        match &mut self {
+        self.use_cache(cache);
+        self
+    }
+
+    fn use_cache(&mut self, cache: CacheUse) {
+        match self {
             Self::Clone(task) => task.cache = cache,
             Self::Together(task) => task.tasks.iter_mut().for_each(|task| task.cache = cache),
+            Self::Ahead(ahead) => ahead.task.use_cache(cache),
             Self::Edit(task) => task.cache = cache,
             Self::Transcribe(task) => task.cache = cache,
             Self::Analyse(task) => task.cache = cache,
             Self::Cache(_) => {}
         }
-        self
+    }
+
+    /// The recording whose voice the task has to analyse first; none when it is known or too long.
+    pub fn voice(&self) -> Option<&Audio> {
+        match self {
+            Self::Clone(task) => task.unknown_voice(),
+            Self::Together(task) => task.tasks.iter().find_map(CloneTask::unknown_voice),
+            Self::Ahead(ahead) => ahead.task.voice(),
+            Self::Edit(EditTask { recording: Recording::Samples(audio), .. }) => Some(audio),
+            Self::Analyse(task) => Some(&task.recording),
+            Self::Edit(_) | Self::Transcribe(_) | Self::Cache(_) => None,
+        }
+    }
+
+    /// How many answers are worked on at the same time.
+    pub fn side_by_side(&self) -> usize {
+        match self {
+            Self::Together(task) => task.tasks.len().min(task.most).max(1),
+            Self::Ahead(ahead) => ahead.task.side_by_side(),
+            _ => 1,
+        }
     }
 }
 
@@ -71,6 +99,13 @@ pub struct CloneTask {
     pub cache: CacheUse,
 }
 
+impl CloneTask {
+    /// The recording, unless it is a stored voice, which was analysed before.
+    pub fn unknown_voice(&self) -> Option<&Audio> {
+        self.analysed.is_none().then_some(&self.reference)
+    }
+}
+
 /// Finds out what the networks know of a recording of a voice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnalyseTask {
@@ -87,6 +122,15 @@ pub struct TogetherTask {
     pub tasks: Vec<CloneTask>,
     /// How many are spoken at a time.
     pub most: usize,
+}
+
+/// Does `task`, and meanwhile analyses the voice of `next`, for the task after it. What comes of that changes no result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AheadTask {
+    /// What is answered.
+    pub task: Box<Task>,
+    /// A recording whose voice is wanted soon.
+    pub next: Audio,
 }
 
 /// A recording analysed: what the language model and the flow hear of it.
@@ -106,11 +150,13 @@ pub struct PartOptions {
     /// Silence between two sentences in different parts (seconds); between paragraphs it is longer, within a sentence
     /// shorter.
     pub pause: f64,
+    /// How many parts are generated at a time. It changes how long that takes and how much memory, nothing else.
+    pub together: usize,
 }
 
 impl Default for PartOptions {
     fn default() -> Self {
-        Self { limit: Limit::default(), pause: 0.4 }
+        Self { limit: Limit::default(), pause: 0.4, together: 4 }
     }
 }
 

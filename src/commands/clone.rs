@@ -50,6 +50,10 @@ pub struct Args {
     /// Silence between two parts after a sentence; after a paragraph it is twice as long, within a sentence shorter
     #[arg(long, value_name = "SECONDS", default_value_t = 0.4, value_parser = pause, help_heading = "Long texts")]
     pause: f64,
+    /// Generate up to this many parts side by side: the same samples in less time, with more memory
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(help_heading = "Long texts")]
+    together: u8,
     #[command(flatten)]
     recognition: RecogniserArgs,
     #[command(flatten)]
@@ -135,7 +139,7 @@ impl Args {
 
     fn parts(&self) -> PartOptions {
         let limit = self.max_chars.map_or_else(Limit::default, Limit::Characters);
-        PartOptions { limit, pause: self.pause }
+        PartOptions { limit, pause: self.pause, together: self.together.into() }
     }
 
     /// Whose voice speaks, and what the recording of it says.

@@ -32,7 +32,8 @@ pub struct Args {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     edits: EditFlags,
-    /// What the recording says; transcribed when an edit needs it and it is not given
+    /// What the recording says; transcribed when an edit needs it and it is not given. A recording over 30 seconds is
+    /// transcribed nevertheless (--asr), to find the words of each part
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// Apply all edits this often; the effect grows each time
@@ -91,7 +92,8 @@ pub struct Job {
     pub transcript: Said,
     /// Where the result goes.
     pub output: Output,
-    /// Who may find which words of a given transcript belong to which part of a long recording, the best first.
+    /// Who may find which words of a given transcript belong to which part of a long recording, the best first; one alone is
+    /// the one that the user named.
     aligners: Vec<Recognition>,
     /// The one that does.
     alignment: OnceLock<Recognition>,
@@ -170,10 +172,14 @@ impl Args {
 
     /// Edits that need no transcript get an empty one.
     fn transcript(&self, edits: &[Edit], context: &Context) -> Result<Said> {
-        if self.text.is_none() && !edits.iter().any(Edit::needs_transcript) {
-            return Ok(Said::Text(String::new()));
+        match self.text.as_deref() {
+            None if !edits.iter().any(Edit::needs_transcript) => Ok(Said::Text(String::new())),
+            // Somebody may have to find the words of each part.
+            Some(text) if edits.iter().any(Edit::needs_transcript) => {
+                input::text(text, "`--text`").map(Said::Text)
+            }
+            text => self.recognition.said(text, "`--text`", context),
         }
-        self.recognition.said(self.text.as_deref(), "`--text`", context)
     }
 
     /// Who may find which words of a given transcript belong to which part of a long recording.
@@ -181,17 +187,30 @@ impl Args {
         if matches!(transcript, Said::Unknown(_)) || !edits.iter().any(Edit::needs_transcript) {
             return Ok(Vec::new());
         }
-        let whisper = self.recognition.recognition(context)?;
-        let paraformer = Recognition { recogniser: Recogniser::Paraformer, ..whisper.clone() };
-        Ok(vec![whisper, paraformer])
+        let named = self.recognition.recognition(context)?;
+        if self.recognition.is_told() {
+            return Ok(vec![named]);
+        }
+        let paraformer = Recognition { recogniser: Recogniser::Paraformer, ..named.clone() };
+        Ok(vec![named, paraformer])
     }
 }
 
 impl Job {
     /// Decides who finds the words of the parts of a long recording; when nobody is there, the engine says what is missing.
     pub fn choose_aligner(&self, is_there: &mut dyn FnMut(&Recognition) -> bool) {
-        if let Some(recognition) = self.aligners.iter().find(|recognition| is_there(recognition)) {
+        let named = self.named_aligner();
+        let found = || self.aligners.iter().find(|recognition| is_there(recognition));
+        if let Some(recognition) = named.or_else(found) {
             self.alignment.set(recognition.clone()).ok();
+        }
+    }
+
+    /// The one that the user named.
+    fn named_aligner(&self) -> Option<&Recognition> {
+        match self.aligners.as_slice() {
+            [named] => Some(named),
+            _ => None,
         }
     }
 
@@ -205,6 +224,8 @@ impl Job {
         };
         if alignment.is_some() {
             printer.detail("the recording is transcribed to find the words of each part");
+        } else if self.named_aligner().is_some() {
+            printer.note("the recording is not transcribed: it has one part, and `--text` tells its words");
         }
         Ok((self.task(recording, alignment), copy))
     }

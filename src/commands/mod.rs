@@ -109,7 +109,8 @@ pub struct Global {
     /// Run in this process even if a daemon runs
     #[arg(long, global = true)]
     no_daemon: bool,
-    /// Give up a task that is not done after this long, such as `90s` or `5m`; waiting in the daemon counts
+    /// Give up a task, or an item of a batch, that is not done after this long, such as `90s` or `5m`; waiting in the daemon
+    /// counts
     #[arg(long, global = true, value_name = "DURATION")]
     timeout: Option<Limit>,
     /// Give up when a GPU has no room for the models for this long; a daemon waits as it was told when it started

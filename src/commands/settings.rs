@@ -35,7 +35,7 @@ pub struct Settings {
     pub socket: Socket,
     /// Whether a daemon that runs is used.
     pub use_daemon: bool,
-    /// Longest time for one task.
+    /// Longest time for one answer.
     pub timeout: Option<Duration>,
     /// How long to wait for room on a GPU; `None` is for ever.
     pub gpu_patience: Option<Duration>,

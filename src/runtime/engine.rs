@@ -1,5 +1,6 @@
 //! The engine: each task as a recipe over the models.
 
+use super::ahead::Ahead;
 use super::cache::Cache;
 use super::long::recording::Plan;
 use super::long::text::{Speaker, say};
@@ -11,7 +12,7 @@ use super::stored;
 use super::together::{self, Request};
 use super::transcription::Written;
 use super::transcripts::transcript;
-use super::voices::voice;
+use super::voices::{look_ahead, voice};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::models::llm::edits::Edit;
@@ -19,10 +20,9 @@ use crate::models::llm::prompt::{ANONYMOUS, Layout, Prompt, voice_name};
 use crate::models::parts::text::parts;
 use crate::models::voice::SPEAKING_RATE;
 use crate::task::{
-    Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said, SpeechOptions,
-    SpeechReply, SpeechReport, Task, TogetherTask, TranscribeTask, TranscriptReply, Watch,
+    AheadTask, Analysed, CloneTask, EditTask, Event, PartReport, Recognition, Recording, Reply, Said,
+    SpeechOptions, SpeechReply, SpeechReport, Task, TranscribeTask, TranscriptReply, Watch,
 };
-use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use std::sync::Arc;
 pub struct Engine {
     models: Models,
     cache: Arc<Cache>,
+    ahead: Arc<Ahead>,
     /// Where quantised weights are kept.
     quantised: PathBuf,
 }
@@ -39,7 +40,12 @@ impl Engine {
     /// Opens no device and loads nothing.
     pub fn open(settings: &ModelSettings) -> Self {
         let cache = Arc::new(Cache::new(&settings.cache));
-        Self { models: Models::new(settings), cache, quantised: settings.quantised.clone() }
+        Self {
+            models: Models::new(settings),
+            cache,
+            ahead: Arc::default(),
+            quantised: settings.quantised.clone(),
+        }
     }
 
     /// Checks that the device can be used; the first task opens it.
@@ -64,32 +70,40 @@ impl Engine {
 
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
-        let cache = Arc::clone(&self.cache);
+        self.answer(task, None, watch)
+    }
+
+    /// Answers one task; the voice of `next` is wanted after it.
+    fn answer(&mut self, task: &Task, next: Option<&Audio>, watch: &mut Watch<'_>) -> Result<Reply> {
+        let (cache, ahead) = (Arc::clone(&self.cache), Arc::clone(&self.ahead));
+        let kept = (&*cache, &*ahead);
         match task {
             Task::Clone(task) => {
-                let mut run = Run::new(watch, &cache, task.cache);
+                let mut run = Run::new(watch, kept, task.cache).expecting(next);
                 let (speech, heard) = self.clone_voice(task, &mut run)?;
                 Ok(speech.reply(heard, run))
             }
             Task::Together(task) => {
                 let cache_use = task.tasks.first().map(|task| task.cache).unwrap_or_default();
-                let mut run = Run::new(watch, &cache, cache_use);
-                self.together(task, &mut run).map(|()| Reply::Together)
+                let mut run = Run::new(watch, kept, cache_use);
+                together::say(self, task, next, &mut run).map(|()| Reply::Together)
             }
+            Task::Ahead(AheadTask { task, next }) => self.answer(task, Some(next), watch),
             Task::Edit(task) => {
-                let mut run = Run::new(watch, &cache, task.cache);
+                let mut run = Run::new(watch, kept, task.cache).expecting(next);
                 let (speech, heard) = self.edit(task, &mut run)?;
                 Ok(speech.reply(heard, run))
             }
             Task::Analyse(task) => {
-                let mut run = Run::new(watch, &cache, task.cache);
+                let mut run = Run::new(watch, kept, task.cache).expecting(next);
                 check_recording(&task.recording, &mut run)?;
                 self.models.check_speech()?;
                 stored::analyse(&mut self.models, &task.recording, &mut run).map(Reply::Analysed)
             }
             Task::Transcribe(task) => {
                 self.models.check_recognition(&task.recognition)?;
-                let mut run = Run::new(watch, &cache, task.cache);
+                let mut run = Run::new(watch, kept, task.cache).expecting(next);
+                look_ahead(&self.models, &run);
                 let Written { transcript, warning, .. } = transcript(&mut self.models, task, &mut run)?;
                 let (stages, cache) = run.finish();
                 Ok(Reply::Transcript(TranscriptReply { transcript, warning, stages, cache }))
@@ -110,21 +124,8 @@ impl Engine {
         Ok((speech, heard))
     }
 
-    /// Several clones, whose ids are generated side by side; the answers leave in [`Event::Answered`].
-    fn together(&mut self, task: &TogetherTask, run: &mut Run<'_, '_>) -> Result<()> {
-        let mut requests = VecDeque::new();
-        for (clone, number) in task.tasks.iter().zip(0..) {
-            match self.request(clone, number, run) {
-                Ok(request) => requests.push_back(request),
-                Err(error) => together::answered(number, Err(error), run)?,
-            }
-        }
-        let speaking = run.speaking(&mut self.models)?;
-        together::say(speaking, requests, task.most, run)
-    }
-
     /// A clone of which only ids are missing.
-    fn request<'a>(
+    pub(super) fn request<'a>(
         &mut self,
         task: &'a CloneTask,
         number: usize,
@@ -312,103 +313,4 @@ fn check_recording(recording: &Audio, run: &mut Run<'_, '_>) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audio::decode;
-    use crate::models::nn::linear::{Precision, WeightKind};
-    use crate::runtime::cache;
-    use crate::runtime::device::DeviceChoice;
-    use crate::task::{Bucket, CacheUse, Lookups, PartOptions, Stage};
-    use std::ops::ControlFlow;
-    use std::path::Path;
-    use std::{fs, io};
-
-    fn data() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
-    }
-
-    fn engine(models: &Path, cache: &Path) -> Engine {
-        let settings = ModelSettings {
-            models: models.into(),
-            device: DeviceChoice::Cpu,
-            precision: Precision::Only(WeightKind::F32),
-            quantised: cache.join("weights"),
-            gpu_patience: None,
-            cache: cache::Settings { folder: cache.into(), limit: 1 << 30 },
-        };
-        Engine::open(&settings)
-    }
-
-    fn clone_task() -> Task {
-        Task::Clone(CloneTask {
-            reference: decode::open(&data().join("audio/lighthouse.flac")).unwrap().mono(),
-            analysed: None,
-            transcript: Said::Text("What it says.".into()),
-            text: "New words.".into(),
-            parts: PartOptions::default(),
-            speech: SpeechOptions::default(),
-            cache: CacheUse { results: true, ..CacheUse::default() },
-        })
-    }
-
-    fn run(engine: &mut Engine, task: &Task) -> SpeechReply {
-        let mut events = |_| ControlFlow::Continue(());
-        let Reply::Speech(reply) = engine.run(task, &mut events).unwrap() else { panic!("no speech") };
-        reply
-    }
-
-    fn copy(from: &Path, to: &Path) -> io::Result<()> {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let to = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                copy(&entry.path(), &to)?;
-            } else {
-                fs::copy(entry.path(), to).map(drop)?;
-            }
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_known_loads_nothing_that_it_does_not_need() {
-        let folder = tempfile::tempdir().unwrap();
-        let models = data().join("checkpoint");
-        let mut first = engine(&models, folder.path());
-        let made = run(&mut first, &clone_task());
-        assert!(first.models.can_listen() && first.models.can_speak());
-        let again = run(&mut engine(&models, folder.path()), &clone_task());
-        let mut third = engine(&models, folder.path());
-        assert_eq!((&again.audio, &again.stages.len()), (&made.audio, &0), "a known result loads nothing");
-        // Other words: the voice is known, the listening networks stay where they are.
-        let Task::Clone(task) = clone_task() else { panic!("no clone") };
-        let other = run(&mut third, &Task::Clone(CloneTask { text: "Others.".into(), ..task }));
-        assert!(third.models.can_speak() && !third.models.can_listen());
-        assert_eq!(other.cache[&Bucket::Voices], Lookups { hits: 1, misses: 0 });
-        assert!(!other.stages.contains_key(&Stage::Voice));
-    }
-
-    #[test]
-    fn keys_name_the_weights_that_answer() {
-        let folder = tempfile::tempdir().unwrap();
-        let (models, cache) = (folder.path().join("models"), folder.path().join("cache"));
-        copy(&data().join("checkpoint"), &models).unwrap();
-        let mut loaded = engine(&models, &cache);
-        let made = run(&mut loaded, &clone_task());
-        let origins = |engine: &Engine| (engine.models.listener_origin(), engine.models.speaking_origin());
-        let before = origins(&loaded);
-        assert!(before.0.is_some() && before.1.is_some() && origins(&engine(&models, &cache)) == before);
-        // New files under a loaded engine: it still answers with the former ones, and its keys say so.
-        let codebook = models.join("Step-Audio-Tokenizer/linguistic_tokenizer.npy");
-        let mut bytes = fs::read(&codebook).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
-        fs::write(&codebook, bytes).unwrap();
-        assert!(origins(&loaded) == before);
-        let mut fresh = engine(&models, &cache);
-        assert!(origins(&fresh).0 != before.0 && origins(&fresh).1 == before.1);
-        assert_eq!(run(&mut loaded, &clone_task()).audio, made.audio);
-        let missed = run(&mut fresh, &clone_task()).cache;
-        assert!(missed.values().all(|lookups| lookups.hits == 0) && missed.len() == 2, "{missed:?}");
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Where tasks run.
 
+mod ahead;
 pub mod amount;
 pub mod cache;
 pub mod client;
@@ -18,10 +19,13 @@ mod recording;
 pub mod residency;
 mod results;
 mod run;
+mod side_by_side;
 pub mod socket;
 mod speech;
 pub mod status;
 mod stored;
+#[cfg(test)]
+mod testing;
 mod together;
 mod transcription;
 mod transcripts;
@@ -32,11 +36,11 @@ pub mod worker;
 
 use crate::error::{Error, Kind, Result};
 use crate::models::nn::linear::Precision;
-use crate::task::{Event, Recognition, Reply, Task, Watch};
+use crate::task::{Event, Recogniser, Recognition, Reply, Task, Watch};
 use client::{Client, Outcome};
 use device::DeviceChoice;
 use engine::Engine;
-use residency::ModelSettings;
+use residency::{ModelSettings, Models};
 use socket::Socket;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -50,13 +54,22 @@ pub struct SessionSettings {
     pub models_named: bool,
     /// Where a daemon may run; `None` refuses it.
     pub daemon: Option<Socket>,
-    /// Longest time for one task.
+    /// Longest time for one answer.
     pub timeout: Option<Duration>,
 }
 
 impl SessionSettings {
     fn connect(&self) -> Result<Option<Client>> {
         self.daemon.as_ref().map_or(Ok(None), Client::connect)
+    }
+
+    /// Tells which weights answer; needs no device and loads nothing.
+    pub fn weights(&self) -> Result<Weights> {
+        let models = match self.connect()? {
+            Some(daemon) => self.through(daemon.models())?,
+            None => self.models.clone(),
+        };
+        Ok(Weights(Models::new(&models)))
     }
 
     /// What the user named, and what the daemon was started with for the rest.
@@ -76,6 +89,28 @@ impl SessionSettings {
             },
             ..daemon.clone()
         })
+    }
+}
+
+/// The weights that answer, told apart by a sample of their files.
+pub struct Weights(Models);
+
+impl Weights {
+    /// Stands for the weights that speak, if any do, and those of a recogniser; `None` when that cannot be told.
+    pub fn digest(&self, speak: bool, recogniser: Option<&Recogniser>) -> Option<String> {
+        let mut digests = Vec::new();
+        if speak {
+            digests.extend(self.0.listener_origin()?);
+            digests.push(self.0.speaking_origin()?);
+        }
+        if let Some(recogniser) = recogniser {
+            digests.extend(self.0.recogniser_origin(recogniser)?.1);
+        }
+        let mut hasher = blake3::Hasher::new();
+        for digest in digests {
+            hasher.update(&digest.0);
+        }
+        Some(hasher.finalize().to_hex().to_string())
     }
 }
 
@@ -127,10 +162,12 @@ impl Session {
     /// Runs one task; `watch` sees its progress and may stop it.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
         let Some(limit) = self.settings.timeout else { return self.run_somewhere(task, watch) };
-        let (started, mut waits, mut late) = (Instant::now(), false, false);
+        let mut clock =
+            Clock { limit: limit.saturating_mul(task.side_by_side() as u32), since: Instant::now() };
+        let (mut waits, mut late) = (false, false);
         let outcome = self.run_somewhere(task, &mut |event| {
             waits = matches!(event, Event::Waiting { .. }) || waits && event == Event::Tick;
-            late = started.elapsed() > limit;
+            late = clock.is_late(&event, Instant::now());
             if late { ControlFlow::Break(()) } else { watch(event) }
         });
         match outcome {
@@ -159,6 +196,22 @@ impl Session {
     }
 }
 
+/// The time until the next answer. Where several are worked on side by side, each takes about as much longer as there are.
+struct Clock {
+    limit: Duration,
+    since: Instant,
+}
+
+impl Clock {
+    /// Whether the answer is late; one that came starts the clock anew.
+    fn is_late(&mut self, event: &Event, now: Instant) -> bool {
+        if matches!(event, Event::Answered { .. }) {
+            self.since = now;
+        }
+        now.saturating_duration_since(self.since) > self.limit
+    }
+}
+
 fn too_late(limit: Duration, waits: bool) -> Error {
     let limit = humantime::format_duration(limit);
     if waits {
@@ -167,4 +220,36 @@ fn too_late(limit: Duration, waits: bool) -> Error {
     }
     Error::new(Kind::Inference, format!("the task was not done within {limit}"))
         .hint("give more time with `--timeout`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{excerpt, short_clone};
+    use super::*;
+    use crate::task::{AheadTask, TogetherTask};
+
+    #[test]
+    fn the_time_counts_for_each_answer() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let answered = || Event::Answered { number: 0, answer: Box::new(Err(Error::input("why"))) };
+        let mut clock = Clock { limit: 10 * second, since: start };
+        assert!(!clock.is_late(&Event::Tick, start + 10 * second));
+        assert!(!clock.is_late(&answered(), start + 11 * second), "it came");
+        assert!(!clock.is_late(&Event::Tick, start + 21 * second));
+        assert!(clock.is_late(&Event::Tick, start + 22 * second));
+    }
+
+    #[test]
+    fn those_side_by_side_have_time_for_all_of_them() {
+        let clone = short_clone(excerpt(0.0, 1.0), "Words.");
+        let group = |tasks: usize, most: usize| {
+            Task::Together(TogetherTask { tasks: vec![clone.clone(); tasks], most })
+        };
+        assert_eq!(group(16, 4).side_by_side(), 4);
+        assert_eq!(group(3, 4).side_by_side(), 3);
+        assert_eq!(Task::Clone(clone.clone()).side_by_side(), 1);
+        let next = clone.reference.clone();
+        let ahead = Task::Ahead(AheadTask { task: Box::new(group(16, 2)), next });
+        assert_eq!(ahead.side_by_side(), 2);
+    }
 }

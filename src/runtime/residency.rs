@@ -105,8 +105,8 @@ pub struct Models {
     simulated: BTreeMap<String, Vec<Holding>>,
     /// Shared by the listener and the Paraformer.
     linguistic: Option<LinguisticTokenizer>,
-    listener: Option<Listener>,
-    speaking: Option<Speaking>,
+    listener: Option<Arc<Listener>>,
+    speaking: Option<Arc<Speaking>>,
     recogniser: Option<Loaded>,
     /// Which files the loaded ones came from.
     origins: Origins,
@@ -330,13 +330,19 @@ impl Models {
         self.listener.is_some()
     }
 
+    /// What analyses recordings, when it is loaded and another thread may use it: a GPU has one stream for each thread.
+    pub fn shared_listener(&self) -> Option<Arc<Listener>> {
+        let on_cpu = self.place.as_ref().is_some_and(|place| place.device.is_cpu());
+        self.listener.clone().filter(|_| on_cpu)
+    }
+
     /// Whether `recogniser` is loaded.
     pub fn can_recognise(&self, recogniser: &Recogniser) -> bool {
         self.loaded(recogniser).is_some()
     }
 
     /// What makes speech of an analysed voice, loaded first when it is not; `watch` sees each part and may stop between two.
-    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<&Speaking> {
+    pub fn speaking(&mut self, watch: &mut Watch<'_>) -> Result<&Arc<Speaking>> {
         let missing = self.missing_for_speech()?;
         let _room = missing.map(|missing| self.make_room(EDITX, missing, watch)).transpose()?;
         let total = SPEAKING_PARTS * usize::from(!self.can_speak());
@@ -354,14 +360,14 @@ impl Models {
             + SPEAKING_PARTS * usize::from(!self.can_speak());
         let mut parts = Parts { done: 0, total, watch };
         if self.listener.is_none() {
-            self.listener = Some(self.read_listener(&mut parts)?);
+            self.listener = Some(Arc::new(self.read_listener(&mut parts)?));
         }
         self.load_speaking(&mut parts)?;
         let missing = || Error::internal("a model that was loaded is not there");
         Ok((self.listener.as_ref().ok_or_else(missing)?, self.speaking.as_ref().ok_or_else(missing)?))
     }
 
-    fn load_speaking(&mut self, parts: &mut Parts<'_, '_>) -> Result<&Speaking> {
+    fn load_speaking(&mut self, parts: &mut Parts<'_, '_>) -> Result<&Arc<Speaking>> {
         let speaking = if let Some(speaking) = self.speaking.take() {
             speaking
         } else {
@@ -372,7 +378,7 @@ impl Models {
             let files = reader.speaking_files()?;
             self.origins.speaking = origin;
             self.held(EDITX, files, started);
-            speaking
+            Arc::new(speaking)
         };
         Ok(self.speaking.insert(speaking))
     }

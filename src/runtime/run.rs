@@ -1,5 +1,6 @@
 //! One task under way: who listens to it, how long its stages took, and what it found in the cache.
 
+use super::ahead::Ahead;
 use super::cache::Cache;
 use super::cache::key::Key;
 use super::residency::{Listening, Models, Speaking, proceed};
@@ -10,21 +11,55 @@ use crate::models::voice::Listener;
 use crate::task::{Bucket, CacheUse, Event, Found, Recogniser, Stage, Watch};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// The listener of one task, the time that the task took so far, and the cache.
+/// The listener of one task, the time that the task took so far, the cache, and what is analysed ahead.
 pub(super) struct Run<'w, 'e> {
     watch: &'w mut Watch<'e>,
     stages: BTreeMap<Stage, f64>,
     cache: &'w Cache,
     cache_use: CacheUse,
     found: Found,
+    ahead: &'w Ahead,
+    /// Recordings whose voices are wanted next, in their order.
+    coming: Vec<&'w Audio>,
 }
 
 impl<'w, 'e> Run<'w, 'e> {
-    /// A task that begins.
-    pub(super) fn new(watch: &'w mut Watch<'e>, cache: &'w Cache, cache_use: CacheUse) -> Self {
-        Self { watch, stages: BTreeMap::new(), cache, cache_use, found: Found::new() }
+    /// A task that begins, with the cache and what is analysed ahead.
+    pub(super) fn new(
+        watch: &'w mut Watch<'e>,
+        (cache, ahead): (&'w Cache, &'w Ahead),
+        cache_use: CacheUse,
+    ) -> Self {
+        let (stages, found, coming) = (BTreeMap::new(), Found::new(), Vec::new());
+        Self { watch, stages, cache, cache_use, found, ahead, coming }
+    }
+
+    /// The same, when the voice of `next` is wanted after it.
+    pub(super) fn expecting(self, next: Option<&'w Audio>) -> Self {
+        Self { coming: next.into_iter().collect(), ..self }
+    }
+
+    /// Sets whose voices are wanted next.
+    pub(super) fn expect(&mut self, coming: impl IntoIterator<Item = &'w Audio>) {
+        self.coming = coming.into_iter().collect();
+    }
+
+    /// Whose voices are wanted next.
+    pub(super) fn coming(&self) -> &[&'w Audio] {
+        &self.coming
+    }
+
+    /// Voices that are analysed ahead.
+    pub(super) fn ahead(&self) -> &'w Ahead {
+        self.ahead
+    }
+
+    /// Whether something is kept under `key`, so that it need not be computed; not counted as a lookup.
+    pub(super) fn has(&self, bucket: Bucket, key: &Key) -> bool {
+        self.cache_use.read && self.cache.get(bucket, key).is_some()
     }
 
     /// What the task may do with the cache.
@@ -78,7 +113,7 @@ impl<'w, 'e> Run<'w, 'e> {
     }
 
     /// What makes speech of an analysed voice, loaded first when it is not.
-    pub(super) fn speaking<'m>(&mut self, models: &'m mut Models) -> Result<&'m Speaking> {
+    pub(super) fn speaking<'m>(&mut self, models: &'m mut Models) -> Result<&'m Arc<Speaking>> {
         if !models.can_speak() {
             self.stage(Stage::Load, |run| models.speaking(run.watch).map(drop))?;
         }
@@ -111,7 +146,7 @@ impl<'w, 'e> Run<'w, 'e> {
         joiner: &mut Joiner,
         work: impl FnOnce(&mut Run<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        let Self { watch, stages, cache, cache_use, found } = self;
+        let Self { watch, stages, cache, cache_use, found, ahead, coming } = self;
         let mut joined = |event: Event| match event {
             Event::Samples(Audio { samples, sample_rate }) => match joiner.push(&samples) {
                 samples if samples.is_empty() => watch(Event::Tick),
@@ -126,6 +161,8 @@ impl<'w, 'e> Run<'w, 'e> {
             cache,
             cache_use: *cache_use,
             found: found_so_far,
+            ahead,
+            coming: coming.clone(),
         };
         let result = work(&mut inner);
         (*stages, *found) = (inner.stages, inner.found);

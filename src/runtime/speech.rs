@@ -2,13 +2,14 @@
 
 use super::residency::Speaking;
 use super::run::Run;
+use super::side_by_side::generator;
 use crate::audio::Audio;
 use crate::error::{Error, Kind, Result};
 use crate::models::codes;
 use crate::models::flow;
-use crate::models::llm::generate::{self, Generation, Generator};
+use crate::models::llm::generate::{self, Generation};
 use crate::models::llm::prompt::Prompt;
-use crate::models::llm::sampler::{Head, Settings};
+use crate::models::llm::sampler::Settings;
 use crate::models::synthesis::{Stream, StreamConfig};
 use crate::models::vocoder;
 use crate::models::voice::{SPEAKING_RATE, Voice};
@@ -35,22 +36,22 @@ pub(super) fn speak(
     options: &SpeechOptions,
     run: &mut Run<'_, '_>,
 ) -> Result<Option<Spoken>> {
-    let ids = prompt.ids(&models.tokenizer, options.layout);
-    let speech = Speech { models, prompt: &ids, voice, options };
-    if options.stream { speech.live_until_sound(run) } else { speech.whole(run) }
+    let prompt = prompt.ids(&models.tokenizer, options.layout);
+    let speech = Speech { models, voice, options };
+    if options.stream { speech.live_until_sound(&prompt, run) } else { speech.whole(&prompt, run) }
 }
 
-/// A prompt and all that turns it into sound.
+/// All that turns a prompt into sound.
+#[derive(Clone, Copy)]
 pub(super) struct Speech<'a> {
     pub(super) models: &'a Speaking,
-    pub(super) prompt: &'a [u32],
     pub(super) voice: &'a Voice,
     pub(super) options: &'a SpeechOptions,
 }
 
 impl Speech<'_> {
-    fn whole(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
-        let (generation, seed) = self.generate_until_sound(run)?;
+    fn whole(&self, prompt: &[u32], run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
+        let (generation, seed) = self.generate_until_sound(prompt, run)?;
         self.sound(&generation, seed, run)
     }
 
@@ -68,12 +69,12 @@ impl Speech<'_> {
     }
 
     /// Generates with one seed after the other while the result is cut, looped or empty and retries are left.
-    fn generate_until_sound(&self, run: &mut Run<'_, '_>) -> Result<(Generation, u64)> {
+    fn generate_until_sound(&self, prompt: &[u32], run: &mut Run<'_, '_>) -> Result<(Generation, u64)> {
         for attempt in 0..=self.options.retries {
             let seed = self.options.seed.wrapping_add(attempt.into());
             let generation =
-                run.stage(Stage::Generate, |run| self.generate(seed, &mut |ids| count(ids, run)))?;
-            let problem = problem(&generation);
+                run.stage(Stage::Generate, |run| self.generate(prompt, seed, &mut |ids| count(ids, run)))?;
+            let problem = problem(&generation, self.options);
             if problem.is_none() || attempt == self.options.retries {
                 return Ok((generation, seed));
             }
@@ -84,16 +85,14 @@ impl Speech<'_> {
         Err(Error::internal("no attempt was made"))
     }
 
-    /// How ids are generated.
-    pub(super) fn generation(&self) -> generate::Options {
-        let SpeechOptions { temperature, top_k, max_length, .. } = *self.options;
-        generate::Options { sampling: Settings { temperature, top_k, ..Settings::default() }, max_length }
-    }
-
-    fn generate(&self, seed: u64, watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>) -> Result<Generation> {
-        let Speaking { llm, tokenizer, prefixes, .. } = self.models;
-        let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
-        generator.generate(self.prompt, &self.generation(), &mut rng(seed, Draws::Sampler), watch)
+    fn generate(
+        &self,
+        prompt: &[u32],
+        seed: u64,
+        watch: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> Result<Generation> {
+        let random = &mut rng(seed, Draws::Sampler);
+        generator(self.models)?.generate(prompt, &generation_options(self.options), random, watch)
     }
 
     fn synthesize(&self, mixed: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Vec<f32>> {
@@ -116,9 +115,9 @@ impl Speech<'_> {
 
     /// Speaks live with one seed after the other while nothing is said: nothing has left then that would have to be taken
     /// back.
-    fn live_until_sound(&self, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
+    fn live_until_sound(&self, prompt: &[u32], run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         for attempt in 0..=self.options.retries {
-            let spoken = self.live(self.options.seed.wrapping_add(attempt.into()), run)?;
+            let spoken = self.live(prompt, self.options.seed.wrapping_add(attempt.into()), run)?;
             if spoken.is_some() {
                 return Ok(spoken);
             }
@@ -127,11 +126,11 @@ impl Speech<'_> {
     }
 
     /// Sends sound while ids come; the flow and the vocoder run between two ids.
-    fn live(&self, seed: u64, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
+    fn live(&self, prompt: &[u32], seed: u64, run: &mut Run<'_, '_>) -> Result<Option<Spoken>> {
         run.stage(Stage::Generate, |run| {
             let mut sound = LiveSound::start(self, seed, run.cache_use().results)?;
             let mut failed = None;
-            let generation = self.generate(seed, &mut |ids| match sound.hear(ids, run) {
+            let generation = self.generate(prompt, seed, &mut |ids| match sound.hear(ids, run) {
                 Ok(()) => count(ids, run),
                 Err(error) => {
                     failed = Some(error);
@@ -139,17 +138,19 @@ impl Speech<'_> {
                 }
             });
             let generation = failed.map_or(generation, Err)?;
-            if whole_groups(&generation.ids).is_none() {
-                return Ok(None);
-            }
-            let Sent { samples, kept } = sound.finish(&generation.ids, run)?;
-            Ok(Some(Spoken { left: kept, ..spoken(&generation, seed, samples, Vec::new()) }))
+            sound.finish(&generation, seed, run)
         })
     }
 }
 
+/// How ids are generated.
+pub(super) fn generation_options(options: &SpeechOptions) -> generate::Options {
+    let SpeechOptions { temperature, top_k, max_length, .. } = *options;
+    generate::Options { sampling: Settings { temperature, top_k, ..Settings::default() }, max_length }
+}
+
 /// Sound that is made while its ids are generated.
-struct LiveSound<'a> {
+pub(super) struct LiveSound<'a> {
     stream: Stream<'a>,
     rng: ChaCha8Rng,
     audio_base: u32,
@@ -166,7 +167,7 @@ struct Sent {
 }
 
 impl<'a> LiveSound<'a> {
-    fn start(speech: &Speech<'a>, seed: u64, keep: bool) -> Result<Self> {
+    pub(super) fn start(speech: &Speech<'a>, seed: u64, keep: bool) -> Result<Self> {
         let Speech { models, voice, options, .. } = *speech;
         let rows = voice.prompt.rows.len() + options.max_length / codes::GROUP * codes::SEMANTIC_PER_GROUP;
         let noise = flow_noise(models, models.flow.frames(rows))?;
@@ -176,26 +177,33 @@ impl<'a> LiveSound<'a> {
         Ok(Self { stream, rng, audio_base: models.tokenizer.audio_base(), heard: 0, sent })
     }
 
-    /// Takes the groups that became whole since the last call.
-    fn hear(&mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<()> {
-        let whole = ids.len() / codes::GROUP * codes::GROUP;
-        if whole == self.heard {
-            return Ok(());
+    /// Takes the groups that became whole since the last call, one after the other: so their sound does not depend on how often
+    /// this is called.
+    pub(super) fn hear(&mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<()> {
+        while let Some(group) = ids.get(self.heard..self.heard + codes::GROUP) {
+            let mixed = codes::from_ids(group, self.audio_base)?;
+            self.heard += codes::GROUP;
+            let noise = &mut vocoder::gaussian(&mut self.rng);
+            let samples = self.stream.push(&mixed, noise, &mut |_| run.poll())?;
+            self.sent.send(samples, run)?;
         }
-        let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
-        self.heard = whole;
-        let samples = self.stream.push(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
-        self.sent.send(samples, run)
+        Ok(())
     }
 
-    /// Sends all that is left and tells all that was sent.
-    fn finish(mut self, ids: &[u32], run: &mut Run<'_, '_>) -> Result<Sent> {
-        let whole = ids.len() / codes::GROUP * codes::GROUP;
-        let mixed = codes::from_ids(&ids[self.heard..whole], self.audio_base)?;
-        let samples =
-            self.stream.finish(&mixed, &mut vocoder::gaussian(&mut self.rng), &mut |_| run.poll())?;
+    /// Sends all that is left and tells all that was sent; `None` when the model said nothing.
+    pub(super) fn finish(
+        mut self,
+        generation: &Generation,
+        seed: u64,
+        run: &mut Run<'_, '_>,
+    ) -> Result<Option<Spoken>> {
+        let Some(ids) = whole_groups(&generation.ids) else { return Ok(None) };
+        let mixed = codes::from_ids(&ids[self.heard..], self.audio_base)?;
+        let noise = &mut vocoder::gaussian(&mut self.rng);
+        let samples = self.stream.finish(&mixed, noise, &mut |_| run.poll())?;
         self.sent.send(samples, run)?;
-        Ok(self.sent)
+        let Sent { samples, kept } = self.sent;
+        Ok(Some(Spoken { left: kept, ..spoken(generation, seed, samples, Vec::new()) }))
     }
 }
 
@@ -228,10 +236,12 @@ fn whole_groups(ids: &[u32]) -> Option<&[u32]> {
     (whole > 0).then(|| &ids[..whole])
 }
 
-/// What is wrong with a generation, in words that follow "the speech".
-pub(super) fn problem(generation: &Generation) -> Option<&'static str> {
+/// What is wrong with a generation, in words that follow "the speech". What leaves while it is made cannot be taken back, so
+/// there only what never left is wrong.
+pub(super) fn problem(generation: &Generation, options: &SpeechOptions) -> Option<&'static str> {
     match generation {
         Generation { ids, .. } if ids.len() < codes::GROUP => Some("is empty"),
+        _ if options.stream => None,
         Generation { ended: generate::Ended::MaxLength, .. } => Some("ran into the length limit"),
         Generation { ids, .. } if codes::ends_in_loop(ids) => Some("repeats itself"),
         _ => None,

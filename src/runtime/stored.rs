@@ -24,7 +24,9 @@ pub(super) fn voice(
         && stored.key == key(models, &task.reference)
         && let Ok(voice) = Voice::from_bytes(&stored.voice, &Device::Cpu)
     {
-        return Ok((voice.on(&run.speaking(models)?.device)?, None));
+        let voice = voice.on(&run.speaking(models)?.device)?;
+        voices::look_ahead(models, run);
+        return Ok((voice, None));
     }
     let voice = voices::voice(models, &task.reference, run)?;
     let analysed = Analysed { key: key(models, &task.reference), voice: voice.to_bytes()? };

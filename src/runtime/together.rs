@@ -1,17 +1,17 @@
-//! Several texts spoken side by side: each pass over the language model's weights gives all of them an id.
+//! Several clones side by side. On a CPU each joins the others as soon as its voice is analysed, which is done beside them.
 
+use super::cache::key::SoundId;
+use super::engine::Engine;
 use super::residency::Speaking;
 use super::run::Run;
-use super::speech::{Draws, Speech, Spoken, problem, rng, said_nothing};
-use crate::error::{Error, Kind, Result};
-use crate::models::llm::generate::{Batch, Generation, Generator, Ticket};
-use crate::models::llm::sampler::Head;
+use super::side_by_side::{Over, Ready, SideBySide, generator};
+use super::speech::{Speech, said_nothing};
+use crate::audio::Audio;
+use crate::error::{Kind, Result};
 use crate::models::voice::Voice;
-use crate::task::{Analysed, Event, Found, SpeechOptions, SpeechReply, Stage};
-use rand_chacha::ChaCha8Rng;
+use crate::task::{Analysed, CloneTask, Event, Found, SpeechOptions, SpeechReply, Stage, TogetherTask};
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
-use std::time::Instant;
+use std::sync::Arc;
 
 /// A text that is ready to be spoken.
 pub(super) struct Request<'a> {
@@ -29,124 +29,115 @@ pub(super) struct Request<'a> {
     pub(super) found: Found,
 }
 
-impl Request<'_> {
-    /// The seed and the tries that are left, before the first one.
-    fn first(self) -> (u64, u32, Self) {
-        (self.options.seed, self.options.retries, self)
+impl Ready for Request<'_> {
+    fn prompt(&self) -> &[u32] {
+        &self.prompt
     }
 
-    fn speech<'s>(&'s self, models: &'s Speaking) -> Speech<'s> {
-        Speech { models, prompt: &self.prompt, voice: &self.voice, options: self.options }
-    }
-
-    /// Sends the answer to its task on its way.
-    fn answer(self, spoken: Result<Option<Spoken>>, run: &mut Run<'_, '_>) -> Result<()> {
-        let Self { number, heard: transcript, analysed, mut stages, found, .. } = self;
-        for (stage, seconds) in run.take_stages() {
-            *stages.entry(stage).or_default() += seconds;
-        }
-        let spoken = spoken.and_then(|spoken| spoken.ok_or_else(said_nothing));
-        let answer = spoken.map(|Spoken { audio, report, .. }| SpeechReply {
-            audio,
-            transcript,
-            analysed,
-            steps: vec![report],
-            parts: Vec::new(),
-            stages,
-            cache: found,
-        });
-        answered(number, answer, run)
+    fn options(&self) -> &SpeechOptions {
+        self.options
     }
 }
 
 /// Tells the answer to one of the tasks; an interruption ends them all.
-pub(super) fn answered(number: usize, answer: Result<SpeechReply>, run: &mut Run<'_, '_>) -> Result<()> {
+fn answered(number: usize, answer: Result<SpeechReply>, run: &mut Run<'_, '_>) -> Result<()> {
     match answer {
         Err(error) if error.kind == Kind::Interrupted => Err(error),
         answer => run.tell(Event::Answered { number, answer: Box::new(answer) }),
     }
 }
 
-/// A request whose ids are being generated.
-struct Going<'a> {
-    request: Request<'a>,
-    seed: u64,
-    tries_left: u32,
-    started: Instant,
+/// The clones that are not begun.
+struct Waiting<'w> {
+    tasks: &'w [CloneTask],
+    sounds: Vec<SoundId>,
+    /// The first of them.
+    next: usize,
+    /// What comes after all of them.
+    after: Option<&'w Audio>,
 }
 
-/// Says all texts, `most` at a time; where one ends the next begins.
-pub(super) fn say(
-    models: &Speaking,
-    requests: VecDeque<Request<'_>>,
-    most: usize,
-    run: &mut Run<'_, '_>,
+impl<'w> Waiting<'w> {
+    fn new(tasks: &'w [CloneTask], after: Option<&'w Audio>) -> Self {
+        let sounds = tasks.iter().map(|task| SoundId::of(&task.reference)).collect();
+        Self { tasks, sounds, next: 0, after }
+    }
+
+    /// Whether the voice of the next one is still being analysed.
+    fn is_busy(&self, run: &Run<'_, '_>) -> bool {
+        self.sounds.get(self.next).is_some_and(|&sound| run.ahead().is_busy(sound))
+    }
+
+    /// The next one that can be spoken; the errors of those before it are told.
+    fn take(&mut self, engine: &mut Engine, run: &mut Run<'w, '_>) -> Result<Option<Request<'w>>> {
+        while let Some(task) = self.tasks.get(self.next) {
+            let number = self.next;
+            self.next += 1;
+            let rest = self.tasks[self.next..].iter().filter_map(CloneTask::unknown_voice);
+            run.expect(rest.chain(self.after));
+            match engine.request(task, number, run) {
+                Ok(request) => return Ok(Some(request)),
+                Err(error) => answered(number, Err(error), run)?,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Says all texts, some at a time; where one ends the next begins.
+pub(super) fn say<'w>(
+    engine: &mut Engine,
+    task: &'w TogetherTask,
+    after: Option<&'w Audio>,
+    run: &mut Run<'w, '_>,
 ) -> Result<()> {
-    let Speaking { llm, tokenizer, prefixes, .. } = models;
-    let generator = Generator::new(llm, Head::audio(tokenizer))?.remembering(prefixes);
-    let mut batch = Batch::new(&generator);
-    let mut going = BTreeMap::new();
-    let mut waiting: VecDeque<_> = requests.into_iter().map(Request::first).collect();
-    let mut ids = 0;
+    let mut waiting = Waiting::new(&task.tasks, after);
+    let mut ready: VecDeque<Request<'w>> = waiting.take(engine, run)?.into_iter().collect();
+    let on_cpu = run.speaking(engine.models())?.device.is_cpu();
+    // What a recogniser needs of a GPU may have to make room for it, and cannot while it speaks.
+    while !on_cpu && let Some(request) = waiting.take(engine, run)? {
+        ready.push_back(request);
+    }
+    let models = Arc::clone(run.speaking(engine.models())?);
+    let generator = generator(&models)?;
+    let mut going = SideBySide::new(&generator);
     run.tell(Event::Started(Stage::Generate))?;
     loop {
-        while batch.len() < most.max(1)
-            && let Some((seed, tries_left, request)) = waiting.pop_front()
-        {
-            let started = Instant::now();
-            match join(&mut batch, &request, models, seed, run) {
-                Ok(ticket) => drop(going.insert(ticket, Going { request, seed, tries_left, started })),
-                Err(error) => request.answer(Err(error), run)?,
+        while going.len() < task.most.max(1)
+            && let Some(request) = match ready.pop_front() {
+                None if going.len() > 0 && waiting.is_busy(run) => None,
+                None => waiting.take(engine, run)?,
+                ready => ready,
             }
+        {
+            going.begin(request, run)?.map_or(Ok(()), |over| answer(over, &models, run))?;
         }
-        if batch.is_empty() {
+        if going.len() == 0 {
             return Ok(());
         }
-        ids += batch.len();
-        let over = batch.step(&mut |_, _| ControlFlow::Continue(()))?;
-        run.tell(Event::Advanced { stage: Stage::Generate, done: ids, total: None })?;
-        for (ticket, generation) in over {
-            let ended = going.remove(&ticket).ok_or_else(|| Error::internal("an unknown text ended"))?;
-            if let Some(again) = ended.end(generation, models, run)? {
-                waiting.push_front(again);
-            }
-        }
+        going.step(run)?.into_iter().try_for_each(|over| answer(over, &models, run))?;
     }
 }
 
-fn join(
-    batch: &mut Batch<'_, ChaCha8Rng>,
-    request: &Request<'_>,
-    models: &Speaking,
-    seed: u64,
-    run: &mut Run<'_, '_>,
-) -> Result<Ticket> {
-    let options = request.speech(models).generation();
-    batch.join(&request.prompt, &options, rng(seed, Draws::Sampler), &mut |_| run.poll())
-}
-
-impl<'a> Going<'a> {
-    /// Makes the sound of what was generated, or gives the request back with the next seed.
-    fn end(
-        self,
-        generation: Result<Generation>,
-        models: &Speaking,
-        run: &mut Run<'_, '_>,
-    ) -> Result<Option<(u64, u32, Request<'a>)>> {
-        let Self { mut request, seed, tries_left, started } = self;
-        *request.stages.entry(Stage::Generate).or_default() += started.elapsed().as_secs_f64();
-        let generation = match generation {
-            Ok(generation) => generation,
-            Err(error) => return request.answer(Err(error), run).map(|()| None),
-        };
-        if let Some(problem) = problem(&generation)
-            && tries_left > 0
-        {
-            let next = seed.wrapping_add(1);
-            run.tell(Event::Note(format!("the speech {problem}; trying seed {next}")))?;
-            return Ok(Some((next, tries_left - 1, request)));
-        }
-        let spoken = request.speech(models).sound(&generation, seed, run);
-        request.answer(spoken, run).map(|()| None)
+/// Makes the sound of what was generated, and sends the answer on its way.
+fn answer(over: Over<Request<'_>>, models: &Speaking, run: &mut Run<'_, '_>) -> Result<()> {
+    let Over { words, seed, generation, seconds } = over;
+    let Request { number, voice, options, heard: transcript, analysed, mut stages, found, .. } = words;
+    let speech = Speech { models, voice: &voice, options };
+    let spoken = generation.and_then(|generation| speech.sound(&generation, seed, run));
+    *stages.entry(Stage::Generate).or_default() += seconds;
+    for (stage, seconds) in run.take_stages() {
+        *stages.entry(stage).or_default() += seconds;
     }
+    let spoken = spoken.and_then(|spoken| spoken.ok_or_else(said_nothing));
+    let answer = spoken.map(|spoken| SpeechReply {
+        audio: spoken.audio,
+        transcript,
+        analysed,
+        steps: vec![spoken.report],
+        parts: Vec::new(),
+        stages,
+        cache: found,
+    });
+    answered(number, answer, run)
 }

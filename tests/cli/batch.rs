@@ -1,6 +1,6 @@
 //! `stepaudio batch`.
 
-use crate::support::{Home, Ran};
+use crate::support::{Home, Ran, miniature};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -125,6 +125,43 @@ fn resuming_goes_by_contents() {
 }
 
 #[test]
+fn results_of_other_weights_are_made_anew() {
+    let home = Home::new();
+    home.voice("voice.wav", 1.0);
+    copy(&miniature(), &home.path("models"));
+    let heard = json!({"task": "transcribe", "input": "voice.wav", "asr": "paraformer"});
+    write(&home, "a.jsonl", &[clone(0), heard]);
+    let run = |more: &[&str]| {
+        let args = ["a.jsonl", "--out-dir", "out", "--models", "models", "-v"];
+        batch(&home, &[&args, more].concat()).succeeded()
+    };
+    run(&[]);
+    let before = records(&home.path("out/results.jsonl"));
+    assert!(before.iter().all(|record| record["weights"].is_string()), "{before:?}");
+    assert!(run(&["--resume"]).stderr.contains("2 of 2 items are done already"));
+    // Only the transcript comes of these.
+    let tokens = "speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online/tokens.json";
+    let tokens = home.path("models/Step-Audio-Tokenizer/dengcunqin").join(tokens);
+    fs::write(&tokens, fs::read_to_string(&tokens).unwrap() + "\n").unwrap();
+    let ran = run(&["--resume", "--force"]);
+    assert!(ran.stderr.contains("1 of 2 items are done already"), "{}", ran.transcript());
+    let after = records(&home.path("out/results.jsonl"));
+    assert_eq!((after.len(), &after[2]["task"]), (3, &json!("transcribe")));
+    assert!(after[2]["weights"] != before[1]["weights"] && after[2]["key"] == before[1]["key"]);
+    // Whoever merges may have no models.
+    let args = ["a.jsonl", "--out-dir", "out", "--merge", "--models", "nowhere"];
+    batch(&home, &args).succeeded();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(drop).unwrap() }
+    }
+}
+
+#[test]
 fn an_item_that_fails_does_not_stop_the_others() {
     let home = Home::new();
     home.voice("voice.wav", 2.0);
@@ -145,6 +182,21 @@ fn an_item_that_fails_does_not_stop_the_others() {
     let again = batch(&home, &["a.jsonl", "--out-dir", "out", "--resume", "-q"]);
     assert_eq!(again.code, 10);
     assert_eq!(records(&home.path("out/results.jsonl")).len(), 4, "only the failed one was tried again");
+}
+
+#[test]
+fn what_ends_a_group_is_found_out_for_each_of_its_items() {
+    let home = Home::new();
+    home.voice("voice.wav", 1.0);
+    write(&home, "a.jsonl", &(0..3).map(clone).collect::<Vec<_>>());
+    // Nothing is done in so little time.
+    let ran = batch(&home, &["a.jsonl", "--out-dir", "out", "--timeout", "1ms", "-q"]);
+    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    let kept = records(&home.path("out/results.jsonl"));
+    let lines: Vec<u64> = kept.iter().map(|record| record["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [1, 2, 3]);
+    let said = |record: &Value| record["error"]["message"].as_str().unwrap().contains("not done within 1ms");
+    assert!(kept.iter().all(said), "{kept:?}");
 }
 
 #[test]
@@ -186,6 +238,8 @@ fn errors_read_well() {
             with(json!({"output": "a.wav", "temperature": 11})),
             json!({"task": "edit", "input": "voice.wav", "emotion": "hapy"}),
             json!({"task": "edit", "input": "voice.wav", "text": "x"}),
+            json!({"task": "edit", "input": "voice.wav", "vad": true, "keep_steps": true, "output": "b.wav"}),
+            with(json!({"output": "c.wav", "together": 2})),
             with(json!({"text": "-"})),
             json!([1]),
         ],

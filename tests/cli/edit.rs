@@ -110,6 +110,16 @@ fn a_cut_result_is_told_and_tried_again() {
 }
 
 #[test]
+fn a_short_recording_whose_words_are_told_is_not_transcribed() {
+    let home = Home::new();
+    home.voice("in.wav", 1.0);
+    let words = ["--emotion", "happy", "--text", "x", "--asr", "whisper", "--max-length", "450"];
+    let ran = edit(&home, &["in.wav"], &[&words[..], &["-o", "out.wav"]].concat()).succeeded();
+    assert!(ran.stderr.contains("the recording is not transcribed"), "{}", ran.transcript());
+    assert!(!ran.stderr.contains("transcribing"), "{}", ran.transcript());
+}
+
+#[test]
 fn errors_read_well() {
     let home = Home::new();
     home.voice("in.wav", 2.0);
@@ -120,6 +130,7 @@ fn errors_read_well() {
         ("an unknown tag", 2, vec!["--paralinguistic", "So [Cough] it is", "--text", "x"]),
         ("a misspelt tag", 2, vec!["--paralinguistic", "So [Laughing] it is", "--text", "x"]),
         ("no recogniser", 4, vec!["--emotion", "happy", "--asr-model", "large-v9"]),
+        ("a recogniser for nothing", 2, vec!["--denoise", "--text", "x", "--asr", "whisper"]),
         ("a text with nothing in it", 3, vec!["--emotion", "happy", "--text", " "]),
         ("retries on stdout", 2, vec!["--denoise", "--retries", "2", "-o", "-"]),
         ("steps on stdout", 2, vec!["--denoise", "--keep-steps", "-o", "-"]),

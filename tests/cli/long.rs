@@ -257,6 +257,20 @@ fn each_part_has_its_own_words() {
 }
 
 #[test]
+fn the_user_may_say_who_finds_the_words_of_each_part() {
+    let home = Home::new();
+    long_recording(&home);
+    let happy = ["--emotion", "happy", "-o", "out.wav", "--text", "Words.", "-q"];
+    let named = |more: &[&str]| edit(&home, &[&happy[..], more].concat());
+    // The one that was named, and no other that happens to be there.
+    let ran = named(&["--asr-model", "large-v9"]);
+    assert_eq!(ran.code, 4, "{}", ran.transcript());
+    insta::assert_snapshot!("a recogniser for parts that is missing", ran.transcript());
+    let ran = named(&["--asr", "paraformer"]);
+    assert!(ran.stderr.contains("the text is not what the recording says"), "{}", ran.transcript());
+}
+
+#[test]
 fn mistakes_with_long_recordings_read_well() {
     let home = Home::new();
     long_recording(&home);

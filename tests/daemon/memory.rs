@@ -73,7 +73,8 @@ fn waiting_for_a_model_takes_its_turn() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]);
     let asking = Asking::start(&daemon, endless(1));
-    asking.wait_until_it_runs();
+    // Only what is loaded can be freed.
+    asking.wait_for("it speaks", |event| matches!(event, Event::Started(stepaudio::task::Stage::Generate)));
     let mut client = daemon.client();
     let waiting = thread::spawn(move || client.unload(WhenBusy::Wait(None), &mut go_on));
     until("the wish is known", || (daemon.said("somebody waits") == 1).then_some(()));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::Ran;
+use serde_json::json;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use stepaudio::error::Kind;
@@ -243,5 +244,31 @@ fn recordings_behind_names_of_one_process_reach_the_daemon() {
     let _daemon = Daemon::start(&home, &[]);
     for path in ["voice.wav", "-", "/dev/stdin", "/dev/fd/0"] {
         assert_eq!(transcribe(path, Some(File::open(&voice).unwrap())), alone, "{path}");
+    }
+}
+
+#[test]
+fn a_batch_gives_in_the_daemon_what_it_gives_alone() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]);
+    let mut lines = Vec::new();
+    for (name, seconds) in [("a", 1.0), ("b", 1.5), ("c", 2.0)] {
+        let voice = format!("{name}.wav");
+        home.voice(&voice, seconds);
+        lines.push(json!({"task": "clone", "text": "New words.", "voice": voice, "voice_text": "It says.", "id": name,
+            "max_length": 260}));
+        let edited = format!("{name}-edited");
+        lines.push(json!({"task": "edit", "input": voice, "vad": true, "id": edited, "max_length": 600}));
+    }
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    fs::write(home.path("jobs.jsonl"), lines.join("\n")).unwrap();
+    for (folder, more) in [("there", &[][..]), ("here", &["--no-daemon"])] {
+        let args = ["batch", "jobs.jsonl", "--out-dir", folder, "--dtype", "f32", "--no-cache", "-q"];
+        home.run(&[&args, more].concat()).succeeded();
+    }
+    assert!(daemon.worker().is_some());
+    for name in ["a", "b", "c", "a-edited", "b-edited", "c-edited"] {
+        let read = |folder: &str| fs::read(home.path(folder).join(format!("{name}.wav"))).unwrap();
+        assert!(read("there") == read("here"), "{name}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::plan::Item;
 use super::results::{Former, Journal, Past};
+use super::weights::Weights;
 use crate::commands::hashes;
 use crate::commands::job::{Job, Source};
 use crate::commands::settings::Settings;
@@ -12,19 +13,21 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Hashes recordings and jobs; each file is read once while it does not change.
-pub struct Contents {
+pub struct Contents<'a> {
     files: HashMap<PathBuf, (u64, Option<SystemTime>, String)>,
     /// How weights are held: other settings give other samples.
     precision: String,
+    /// Results of others do not count; with `None` those of any do.
+    weights: Option<&'a Weights>,
 }
 
-impl Contents {
+impl<'a> Contents<'a> {
     /// Nothing is read yet.
-    pub fn new(settings: &Settings) -> Self {
-        Self { files: HashMap::new(), precision: format!("{:?}", settings.precision) }
+    pub fn new(settings: &Settings, weights: Option<&'a Weights>) -> Self {
+        Self { files: HashMap::new(), precision: format!("{:?}", settings.precision), weights }
     }
 
-    /// The hash of all that decides the result of a job, models apart.
+    /// The hash of all that decides the result of a job, weights apart.
     pub fn key(&mut self, job: &Job) -> Result<String> {
         let recording = match job.source() {
             Source::File(path) => self.file(path)?,
@@ -39,6 +42,11 @@ impl Contents {
             return None;
         }
         let former = past.done(&self.key(&item.job).ok()?, &item.output)?;
+        if let Some(weights) = self.weights {
+            // What cannot be told apart is made again.
+            let present = weights.of(&item.job)?;
+            former.record.weights.as_deref().filter(|made| *made == present)?;
+        }
         let found = hashes::of_file(item.job.place().ok()?).ok()?;
         (former.record.sha256 == Some(found)).then_some(former)
     }

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Flags that are no fields: they belong to the whole batch, or to several recordings at once.
-const NOT_IN_LINES: [&str; 6] = ["force", "keep-steps", "out-dir", "recursive", "skip-existing", "help"];
+const NOT_IN_LINES: [&str; 7] =
+    ["force", "keep-steps", "out-dir", "recursive", "skip-existing", "together", "help"];
 
 /// Names of fields beside the flags of the commands.
 const OWN: [&str; 3] = ["task", "id", "seed"];
@@ -134,7 +135,12 @@ impl Verb {
         let told = |(name, _): &(String, Value)| {
             let error = Error::input(format!("`{}` has no field `{name}`", self.name));
             match nearest(name, &known) {
-                _ if name == "force" => error.hint("give `--force` to `stepaudio batch`"),
+                _ if name == "force" || name == "together" => {
+                    error.hint(format!("give `--{name}` to `stepaudio batch`"))
+                }
+                _ if name == "keep-steps" => {
+                    error.hint("a line has one result; `stepaudio edit --keep-steps` keeps the others")
+                }
                 Some(right) => error.hint(did_you_mean(right)),
                 None => error,
             }
@@ -342,4 +348,4 @@ fn field(arg: &str, bare: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,6 +6,7 @@ mod manifest;
 mod plan;
 mod results;
 mod shard;
+mod weights;
 mod work;
 
 use super::Context;
@@ -21,6 +22,7 @@ use shard::Shard;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use weights::Weights;
 use work::Work;
 
 /// Do the jobs that a manifest lists: clone, edit and transcribe
@@ -41,8 +43,8 @@ use work::Work;
 ///
 /// The whole manifest is checked before anything is loaded. What became of each item is kept in
 /// results.jsonl beside the results; an item that fails does not stop the others. `--resume` does
-/// what is not done: it knows results by the contents of their recordings, their settings and
-/// themselves, not by names.
+/// what is not done: it knows results by the contents of their recordings, their settings, the
+/// weights that made them and themselves, not by names.
 ///
 /// For example: stepaudio batch jobs.jsonl --out-dir out/ --resume
 #[allow(clippy::doc_markdown, clippy::doc_link_with_quotes)] // The examples of the help are JSON.
@@ -93,7 +95,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         context.printer.note(&format!("share {shard}: {} of {all} items", mine.len()));
     }
     let former = args.former_journal(folder, shard)?;
-    let (todo, done) = args.left(&mine, folder, context)?;
+    let weights = Weights::present(&mine, &context.settings.engine())?;
+    let (todo, done) = args.left(&mine, folder, &weights, context)?;
     args.check_files(&todo)?;
     let session = if todo.is_empty() { None } else { Some(open_session(&todo, context)?) };
     if args.dry_run {
@@ -109,7 +112,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         contents::sweep(&todo, &journal)?;
         // Speech that is kept is looked up one by one.
         let together = if context.settings.cache_use.results { 1 } else { args.together.into() };
-        let work = Work { context, force: args.force, together };
+        let work = Work { context, force: args.force, together, weights: &weights };
         work.run(&todo, &mut session, &mut journal)?;
     }
     Ok(())
@@ -164,13 +167,14 @@ impl Args {
         &self,
         items: &'a [Item],
         folder: &Path,
+        weights: &Weights,
         context: &Context,
     ) -> Result<(Vec<&'a Item>, Vec<Done<'a>>)> {
         let past = if self.resume { Past::read(folder)? } else { Past::default() };
         if past.damaged > 0 {
             context.printer.warning(&format!("{} damaged lines of results are left out", past.damaged));
         }
-        let mut contents = Contents::new(&context.settings);
+        let mut contents = Contents::new(&context.settings, Some(weights));
         let (mut todo, mut done) = (Vec::new(), Vec::new());
         for item in items {
             if context.interrupt.flow().is_break() {
@@ -268,7 +272,8 @@ fn merge(items: &[Item], folder: &Path, context: &Context) -> Result<()> {
     // Whoever writes this file would go on in the former one.
     let _held = Journal::open(&place)?;
     let past = Past::read(folder)?;
-    let mut contents = Contents::new(&context.settings);
+    // Whoever gathers them may have no models.
+    let mut contents = Contents::new(&context.settings, None);
     let (mut records, mut failed) = (Vec::new(), 0);
     for item in items {
         if context.interrupt.flow().is_break() {

@@ -37,9 +37,12 @@ pub struct Record {
     pub status: Status,
     /// The place of the result as the manifest writes it.
     pub output: String,
-    /// Hash of all that decides the result; `None` when the recording could not be read.
+    /// Hash of all that decides the result, weights apart; `None` when the recording could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Which weights made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// Hash of the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -290,6 +293,7 @@ mod tests {
             status,
             output: format!("{line}.wav"),
             key: Some(key.into()),
+            weights: None,
             sha256: Some("hash".into()),
             error: (status == Status::Failed).then(|| Error::input("why")),
             facts: Map::from_iter([("seconds".to_string(), Value::from(1.5))]),

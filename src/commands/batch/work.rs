@@ -1,8 +1,9 @@
-//! Doing the items: the next recordings are read while the present one is worked on, and each result is recorded.
+//! Doing the items: the next recordings are read and analysed while the present one is worked on, and each result is recorded.
 
 use super::contents::Contents;
 use super::plan::Item;
 use super::results::{Journal, Record, Status};
+use super::weights::Weights;
 use crate::commands::job::Made;
 use crate::commands::printer::Printer;
 use crate::commands::progress::Batch;
@@ -10,8 +11,7 @@ use crate::commands::{Context, hashes};
 use crate::error::{Error, Kind, Result};
 use crate::models::parts::text::parts;
 use crate::runtime::Session;
-
-use crate::task::{Event, Task, TogetherTask};
+use crate::task::{AheadTask, CloneTask, Event, Task, TogetherTask};
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -20,8 +20,6 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Instant;
 
-/// Items that are read before they are worked on.
-const AHEAD: usize = 2;
 /// Clones are given to the engine in groups of so many times those that it speaks side by side, so that one can begin where
 /// another ends.
 const ROUNDS: usize = 4;
@@ -37,6 +35,8 @@ pub struct Work<'a> {
     pub force: bool,
     /// How many clones are spoken side by side.
     pub together: usize,
+    /// What makes the results.
+    pub weights: &'a Weights,
 }
 
 /// An item and what its recording gave.
@@ -73,8 +73,9 @@ impl Work<'_> {
         let bar = self.context.printer.batch(items.len());
         let mut tally = Tally { journal, bar, all: items.len(), done: 0, failed: 0, in_a_row: 0 };
         let ended = thread::scope(|scope| {
-            let (sender, ready) = mpsc::sync_channel(AHEAD);
-            scope.spawn(|| read_ahead(items, sender, self.context));
+            // The next group is read while the present one is spoken.
+            let (sender, ready) = mpsc::sync_channel(self.together * ROUNDS);
+            scope.spawn(|| self.read_ahead(items, sender));
             self.all(ready, session, &mut tally)
         });
         tally.end(ended, &self.context.printer)
@@ -85,7 +86,8 @@ impl Work<'_> {
         while let Some(next) = ready.next() {
             let goes_together = |ready: &Ready<'_>| self.together > 1 && ready.text_alone();
             if !goes_together(&next) {
-                self.one(next, session, tally)?;
+                let after = ready.peek();
+                self.one(next, after, session, tally)?;
                 continue;
             }
             let mut group = vec![next];
@@ -94,32 +96,44 @@ impl Work<'_> {
             {
                 group.push(next);
             }
-            match group.len() {
-                1 => group.into_iter().try_for_each(|ready| self.one(ready, session, tally))?,
-                _ => self.group(group, session, tally)?,
-            }
+            self.group(group, ready.peek(), session, tally)?;
         }
         Ok(())
     }
 
-    fn one(&self, ready: Ready<'_>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+    /// One item; `after` comes next.
+    fn one(
+        &self,
+        ready: Ready<'_>,
+        after: Option<&Ready<'_>>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
         let Ready { item, key, task } = ready;
-        let made = task.and_then(|task| self.make(item, &task, session));
+        let made = task.and_then(|task| self.make(item, &before(task, after), session));
         self.end(item, key.as_deref(), made, tally)
     }
 
     /// Several clones side by side; each is written as soon as it is done.
-    fn group(&self, group: Vec<Ready<'_>>, session: &mut Session, tally: &mut Tally<'_>) -> Result<()> {
+    fn group(
+        &self,
+        group: Vec<Ready<'_>>,
+        after: Option<&Ready<'_>>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
         let started = Instant::now();
         let (mut open, mut tasks) = (Vec::new(), Vec::new());
         for Ready { item, key, task } in group {
-            if let Ok(Task::Clone(task)) = task {
-                make_folder(item)?;
-                tasks.push(task);
-                open.push(Some((item, key)));
+            match task.and_then(|task| make_folder(item).map(|()| task)) {
+                Ok(task) => {
+                    tasks.extend(tasks_of(task));
+                    open.push(Some((item, key)));
+                }
+                Err(error) => self.end(item, key.as_deref(), Err(error), tally)?,
             }
         }
-        let task = Task::Together(TogetherTask { tasks, most: self.together });
+        let task = before(Task::Together(TogetherTask { tasks, most: self.together }), after);
         let printer = &self.context.printer;
         let mut progress = printer.progress().brief();
         let mut ended = Ok(());
@@ -136,10 +150,28 @@ impl Work<'_> {
         });
         drop(progress);
         ended?;
-        let Err(error) = run else { return Ok(()) };
-        // What ended them all is told of each that is not answered.
-        let mut unanswered = open.into_iter().flatten();
-        unanswered.try_for_each(|(item, key)| self.end(item, key.as_deref(), Err(error.clone()), tally))
+        match run {
+            Ok(_) => Ok(()),
+            Err(error) if ends_all(error.kind) => Err(error),
+            // One of them may have ended all: alone, each is answered for itself.
+            Err(_) => self.one_by_one(open, tasks_of(task), session, tally),
+        }
+    }
+
+    /// Does the items that are not answered.
+    fn one_by_one(
+        &self,
+        open: Vec<Option<(&Item, Option<String>)>>,
+        tasks: Vec<CloneTask>,
+        session: &mut Session,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
+        for (open, task) in open.into_iter().zip(tasks) {
+            if let Some((item, key)) = open {
+                self.one(Ready { item, key, task: Ok(Task::Clone(task)) }, None, session, tally)?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what was made of an item, or why it failed; an error ends the batch.
@@ -151,6 +183,24 @@ impl Work<'_> {
         }
         tally.bar.advance();
         Ok(())
+    }
+
+    /// Reads the recordings of `items`, some before they are wanted.
+    fn read_ahead<'a>(&self, items: &[&'a Item], sender: SyncSender<Ready<'a>>) {
+        let mut contents = Contents::new(&self.context.settings, None);
+        for item in items {
+            let read = contents.key(&item.job).map(|key| (key, item.job.read(&self.context.printer)));
+            let (key, mut task) = match read {
+                Ok((key, task)) => (Some(key), task),
+                Err(error) => (None, Err(error)),
+            };
+            if let Ok(Task::Clone(task)) = &mut task {
+                task.parts.together = self.together;
+            }
+            if sender.send(Ready { item, key, task }).is_err() {
+                return;
+            }
+        }
     }
 
     fn make(&self, item: &Item, task: &Task, session: &mut Session) -> Result<Made> {
@@ -165,7 +215,9 @@ impl Work<'_> {
         let place = item.job.place()?;
         let fail = |error| Error::input(format!("cannot read `{}`", place.display())).cause(error);
         let sha256 = Some(hashes::of_file(made.part.path()).map_err(fail)?);
-        let record = Record { sha256, facts: facts(made.facts), ..record(item, key, Status::Done) };
+        let weights = self.weights.of(&item.job).map(str::to_string);
+        let facts = facts(made.facts);
+        let record = Record { weights, sha256, facts, ..record(item, key, Status::Done) };
         tally.journal.announce(&record)?;
         made.part.publish(self.force)?;
         // After a loss of power the name must not be missing where the record is there.
@@ -227,18 +279,21 @@ impl Tally<'_> {
     }
 }
 
-/// Reads the recordings of `items`, a few before they are wanted.
-fn read_ahead<'a>(items: &[&'a Item], sender: SyncSender<Ready<'a>>, context: &Context) {
-    let mut contents = Contents::new(&context.settings);
-    for item in items {
-        let read = contents.key(&item.job).map(|key| (key, item.job.read(&context.printer)));
-        let (key, task) = match read {
-            Ok((key, task)) => (Some(key), task),
-            Err(error) => (None, Err(error)),
-        };
-        if sender.send(Ready { item, key, task }).is_err() {
-            return;
-        }
+/// `task`, with the voice that what comes `after` it has to analyse first.
+fn before(task: Task, after: Option<&Ready<'_>>) -> Task {
+    match after.and_then(|ready| ready.task.as_ref().ok()?.voice()) {
+        Some(next) => Task::Ahead(AheadTask { task: Box::new(task), next: next.clone() }),
+        None => task,
+    }
+}
+
+/// The clones of a task.
+fn tasks_of(task: Task) -> Vec<CloneTask> {
+    match task {
+        Task::Clone(task) => vec![task],
+        Task::Ahead(ahead) => tasks_of(*ahead.task),
+        Task::Together(group) => group.tasks,
+        _ => Vec::new(),
     }
 }
 
@@ -270,6 +325,7 @@ fn record(item: &Item, key: Option<&str>, status: Status) -> Record {
         status,
         output: item.output.clone(),
         key: key.map(str::to_string),
+        weights: None,
         sha256: None,
         error: None,
         facts: Map::new(),
@@ -283,4 +339,55 @@ fn facts(told: Value) -> Map<String, Value> {
         facts.remove(name);
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::tests::read;
+    use super::*;
+    use crate::audio::Audio;
+    use crate::task::{
+        AnalyseTask, Analysed, CacheUse, PartOptions, Recording, Said, SpeechOptions, TranscribeTask,
+    };
+
+    fn next(item: &Item, task: Result<Task>) -> Option<Audio> {
+        let present = Task::Cache(crate::task::CacheOp::Stats);
+        match before(present.clone(), Some(&Ready { item, key: None, task })) {
+            Task::Ahead(ahead) => {
+                assert_eq!(*ahead.task, present);
+                Some(ahead.next)
+            }
+            task => {
+                assert_eq!(task, present);
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_goes_with_the_voice_that_the_next_item_has_to_analyse() {
+        let line = serde_json::json!({"task": "clone", "text": "Hi", "voice": "a.wav"});
+        let line = read(&line, true).unwrap();
+        let item = Item { line: 1, id: None, output: line.output, job: line.job };
+        let reference = Audio { samples: vec![0.5], sample_rate: 16_000 };
+        let recording = Recording::File("/a.wav".into());
+        let (recognition, cache) = (crate::task::Recognition::default(), CacheUse::default());
+        let clone = |analysed: Option<Analysed>| CloneTask {
+            reference: reference.clone(),
+            analysed,
+            transcript: Said::Text(String::new()),
+            text: "Hi".into(),
+            parts: PartOptions::default(),
+            speech: SpeechOptions::default(),
+            cache,
+        };
+        let stored = Analysed { key: "key".into(), voice: Vec::new() };
+        assert_eq!(next(&item, Ok(Task::Clone(clone(None)))), Some(reference.clone()));
+        assert_eq!(next(&item, Ok(Task::Clone(clone(Some(stored))))), None, "it is known");
+        let analyse = AnalyseTask { recording: reference.clone(), cache };
+        assert_eq!(next(&item, Ok(Task::Analyse(analyse))), Some(reference));
+        let transcribe = TranscribeTask { recording, recognition, cache };
+        assert_eq!(next(&item, Ok(Task::Transcribe(transcribe))), None);
+        assert_eq!(next(&item, Err(Error::input("broken"))), None, "its error is its own");
+    }
 }

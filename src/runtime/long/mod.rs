@@ -2,6 +2,7 @@
 //!
 //! Parts leave in [`Event::Samples`] as they are made, so that memory does not grow with the length.
 
+mod parts_ahead;
 pub(super) mod recording;
 pub(super) mod text;
 
@@ -144,6 +145,7 @@ fn total(parts: &[PartReport], step: usize, seed: u64) -> SpeechReport {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::runtime::ahead::Ahead;
     use crate::runtime::cache::{Cache, Settings};
     use crate::task::CacheUse;
     use std::collections::BTreeSet;
@@ -165,7 +167,8 @@ mod tests {
             ControlFlow::Continue(())
         };
         let cache = no_cache();
-        let mut run = Run::new(&mut watch, &cache, UNUSED);
+        let ahead = Ahead::default();
+        let mut run = Run::new(&mut watch, (&cache, &ahead), UNUSED);
         let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
         for (i, speaks) in [true, false, true].into_iter().enumerate() {
             if i > 0 {
@@ -189,7 +192,8 @@ mod tests {
     fn an_error_names_its_part_and_an_interruption_stays_one() {
         let mut watch = |_| ControlFlow::Continue(());
         let cache = no_cache();
-        let mut run = Run::new(&mut watch, &cache, UNUSED);
+        let ahead = Ahead::default();
+        let mut run = Run::new(&mut watch, (&cache, &ahead), UNUSED);
         let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
         joined.begin("x", None, 2, &mut run).unwrap();
         let failed = joined.make(&mut run, |_| Err(Error::input("too long"))).unwrap_err();

@@ -4,8 +4,10 @@ use super::super::engine::Speech;
 use super::super::residency::Models;
 use super::super::results::{self, Request, Words};
 use super::super::run::Run;
-use super::super::speech::{Spoken, said_nothing, speak};
+use super::super::side_by_side::generator;
+use super::super::speech::{Speech as Speaks, Spoken, said_nothing, speak};
 use super::super::stored;
+use super::parts_ahead::PartsAhead;
 use super::{Joined, options_of_part, total};
 use crate::audio::join::Joiner;
 use crate::error::{Error, Kind, Result};
@@ -48,6 +50,27 @@ impl<'a> Speaker<'a> {
         })
     }
 
+    /// Nothing of one part but its seed depends on another, so that their ids are generated side by side.
+    fn say_together(
+        &mut self,
+        parts: &[Part],
+        models: &mut Models,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(Vec<PartReport>, f64)> {
+        let Self { task, name, transcript, .. } = *self;
+        let voice = self.voice(models, run)?;
+        let models = run.speaking(models)?;
+        let generator = generator(models)?;
+        let prompt = |number: usize| {
+            let (text, audio) = (&parts[number].text, &voice.mixed);
+            Prompt::Clone { speaker: name, transcript, audio, text }
+                .ids(&models.tokenizer, task.speech.layout)
+        };
+        let speech = Speaks { models, voice, options: &task.speech };
+        let mut ahead = PartsAhead::new(speech, &generator, &prompt, parts.len(), task.parts.together);
+        say_parts(task, parts, run, |i, run| ahead.say(i, run))
+    }
+
     fn voice(&mut self, models: &mut Models, run: &mut Run<'_, '_>) -> Result<&Voice> {
         let voice = if let Some(voice) = self.voice.take() {
             voice
@@ -72,31 +95,34 @@ pub(in super::super) fn say(
         let spoken = speaker.say(&whole.text, &task.speech, models, run)?;
         Speech::whole(vec![spoken.ok_or_else(said_nothing)?])
     } else {
-        let (parts, seconds) = say_parts(models, &mut speaker, &parts, run)?;
+        let (parts, seconds) = if run.cache_use().results {
+            // Speech that is kept is looked up part by part.
+            say_parts(task, &parts, run, |i, run| {
+                speaker.say(&parts[i].text, &options_of_part(&task.speech, i), models, run)
+            })?
+        } else {
+            speaker.say_together(&parts, models, run)?
+        };
         let total = SpeechReport { seconds, ..total(&parts, 0, task.speech.seed) };
         Speech { steps: vec![total], parts, ..Speech::default() }
     };
     Ok(Speech { analysed: speaker.analysed, ..speech })
 }
 
-/// Nothing of one part but its seed depends on another, so they could also be generated together.
+/// Says part after part: as `say` says each of them.
 fn say_parts(
-    models: &mut Models,
-    speaker: &mut Speaker<'_>,
+    task: &CloneTask,
     parts: &[Part],
     run: &mut Run<'_, '_>,
+    mut say: impl FnMut(usize, &mut Run<'_, '_>) -> Result<Option<Spoken>>,
 ) -> Result<(Vec<PartReport>, f64)> {
-    let task = speaker.task;
     let mut joined = Joined::new(Joiner::new(SPEAKING_RATE));
     for (i, part) in parts.iter().enumerate() {
         if let Some(before) = i.checked_sub(1) {
             joined.pause(task.parts.pause * share_of_pause(parts[before].end), run)?;
         }
         joined.begin(&part.text, None, parts.len(), run)?;
-        let options = options_of_part(&task.speech, i);
-        joined.make(run, |run| {
-            Ok(speaker.say(&part.text, &options, models, run)?.map(|spoken| vec![spoken]))
-        })?;
+        joined.make(run, |run| Ok(say(i, run)?.map(|spoken| vec![spoken])))?;
     }
     let (parts, seconds) = joined.finish(run)?;
     if parts.iter().all(|part| part.outcome == PartOutcome::Failed) {

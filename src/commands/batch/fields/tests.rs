@@ -32,7 +32,7 @@ fn context() -> Context {
     Context { settings, printer, interrupt: Interrupt::default() }
 }
 
-fn read(line: &Value, names: bool) -> Result<Line, Vec<Error>> {
+pub fn read(line: &Value, names: bool) -> Result<Line, Vec<Error>> {
     let context = context();
     let places = Places { inputs: Path::new("in"), outputs: Path::new("out"), names };
     let fields = serde_json::from_str(&line.to_string()).unwrap();
