@@ -7,6 +7,7 @@ use super::nn::affine::Affine;
 use super::nn::attention::attention;
 use super::nn::conv::{Conv1d, Conv1dConfig};
 use super::nn::norm::LayerNorm;
+use super::nn::product::product;
 use crate::audio::mel::whisper_log_mel;
 use crate::error::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
@@ -110,7 +111,7 @@ impl SemanticTokenizer {
         let distances = x
             .sqr()?
             .sum_keepdim(D::Minus1)?
-            .broadcast_sub(&(x.matmul(&self.codebook)? * 2.0)?)?
+            .broadcast_sub(&(product(&x, &self.codebook)? * 2.0)?)?
             .broadcast_add(&self.squares)?; // [t, codes]
         trace(format_args!("distance"), &distances);
         Ok(distances)

@@ -4,6 +4,7 @@
 
 use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention_with;
+use crate::models::nn::product::product;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use std::ops::Range;
@@ -73,7 +74,7 @@ impl RelativeAttention {
         let by_position = |queries: Range<usize>| {
             // Row r of the table is distance keys - 1 - r, so these queries need one window of it.
             let window = positions.narrow(2, rows - queries.end, keys + queries.len() - 1)?;
-            let scores = to_position.narrow(2, queries.start, queries.len())?.matmul(&window.t()?)?;
+            let scores = product(&to_position.narrow(2, queries.start, queries.len())?, &window.t()?)?;
             relative_shift(&scores, keys).map(Some)
         };
         let query = self.split(&query.broadcast_add(&self.content_bias)?)?;

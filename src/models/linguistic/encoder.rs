@@ -11,6 +11,7 @@ use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::product::product;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -278,8 +279,8 @@ impl Layer {
             None => current,
         };
         let kv = kv.reshape((pass.groups, (), 2, heads, head))?.permute((2, 0, 3, 1, 4))?.contiguous()?; // [2, groups, heads, keys, head]
-        let scores = (q.matmul(&kv.get(0)?.t()?)? + &masks.scores)?;
-        let attended = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
+        let scores = (product(&q, &kv.get(0)?.t()?)? + &masks.scores)?;
+        let attended = product(&candle_nn::ops::softmax_last_dim(&scores)?, &kv.get(1)?)?;
         attended.transpose(1, 2)?.reshape((pass.groups * queries, d))
     }
 }

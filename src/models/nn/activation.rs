@@ -1,8 +1,9 @@
 //! Point-wise functions, each as one parallel pass over f32 values on the CPU, with the widest vectors there are:
 //! candle's `erf` and `exp` run on one thread and a value at a time.
 
+use super::host;
 use super::vectors::{Loop, Width, widest};
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 /// Elements that one task handles.
@@ -36,7 +37,7 @@ impl Activation {
         if self == Self::None {
             return Ok(x.clone());
         }
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
+        if host::is_here(x) {
             return x.contiguous()?.apply_op1_no_bwd(&self);
         }
         match self {
@@ -180,7 +181,7 @@ impl Loop for Applied<'_> {
 mod tests {
     use super::*;
     use crate::models::nn::vectors::each;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     fn check(got: Activation, want: fn(f64) -> f64) {
         let x: Vec<f32> = (-30_000..30_000).map(|i| i as f32 * 2e-3).collect();

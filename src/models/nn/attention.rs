@@ -3,6 +3,7 @@
 use super::activation::exp;
 use super::host;
 use super::matrix::{Matrix, Windows};
+use super::product::product;
 use super::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -160,7 +161,7 @@ pub fn attention_with(
 ) -> Result<Tensor> {
     let (_, heads, _, _) = q.dims4()?;
     let keys = k.dim(2)?;
-    let budget = if q.device().is_cpu() { CPU_SCORES } else { GPU_SCORES };
+    let budget = if host::has_loops(q.device()) { CPU_SCORES } else { GPU_SCORES };
     in_blocks(q, k, v, budget / (heads * keys).max(1), bias)
 }
 
@@ -172,11 +173,12 @@ fn in_blocks(
     bias: impl Fn(Range<usize>) -> Result<Option<Tensor>>,
 ) -> Result<Tensor> {
     let (batch, heads, queries, width) = q.dims4()?;
-    // A batch of one may stay a head-transposed view; on a CPU nothing is gained by larger batches.
-    let together = if q.device().is_cpu() { 1 } else { batch };
+    // On a CPU head-transposed views stay views, and nothing is gained by larger batches.
+    let has_loops = host::has_loops(q.device());
+    let together = if has_loops { 1 } else { batch };
     let view = |x: &Tensor, start: usize| {
         let part = x.narrow(0, start, together)?;
-        if together == 1 { Ok(part) } else { part.contiguous() }
+        if has_loops { Ok(part) } else { part.contiguous() }
     };
     let block = (rows / together).clamp(1, queries.max(1));
     let mut parts = Vec::new();
@@ -185,12 +187,12 @@ fn in_blocks(
         let mut blocks = Vec::new();
         for start in (0..queries).step_by(block) {
             let end = (start + block).min(queries);
-            let mut scores = q.narrow(2, start, end - start)?.matmul(&k)?; // [b, h, block, n]
+            let mut scores = product(&q.narrow(2, start, end - start)?, &k)?; // [b, h, block, n]
             if let Some(bias) = bias(start..end)? {
                 scores = (scores + bias)?;
             }
             let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-            let rows = weights.matmul(&v)?.transpose(1, 2)?; // [b, block, h, d]
+            let rows = product(&weights, &v)?.transpose(1, 2)?; // [b, block, h, d]
             blocks.push(rows.reshape((together, end - start, heads * width))?);
         }
         parts.push(Tensor::cat(&blocks, 1)?);

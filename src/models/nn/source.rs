@@ -1,6 +1,7 @@
 //! Where the tensors of a network come from: dense from a checkpoint, or already quantised from a file.
 
 use super::dense::HalfRows;
+use super::host;
 use super::linear::{Linear, WeightKind};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -94,7 +95,9 @@ impl Table {
     /// `table` `[rows, columns]` on its device.
     pub fn new(table: Tensor) -> candle_core::Result<Self> {
         match table.dtype() {
-            DType::BF16 | DType::F16 if table.device().is_cpu() => Ok(Self::Half(HalfRows::of(&table)?)),
+            DType::BF16 | DType::F16 if host::has_loops(table.device()) => {
+                Ok(Self::Half(HalfRows::of(&table)?))
+            }
             _ => Ok(Self::Dense(table)),
         }
     }

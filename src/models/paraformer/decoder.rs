@@ -9,6 +9,7 @@ use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::product::product;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -240,8 +241,8 @@ impl CrossAttention {
             .reshape((tokens, self.heads, head))?
             .transpose(0, 1)?
             .contiguous()?;
-        let scores = q.matmul(&kv.get(0)?.t()?)?.broadcast_add(mask)?;
-        let heard = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&kv.get(1)?)?;
+        let scores = product(&q, &kv.get(0)?.t()?)?.broadcast_add(mask)?;
+        let heard = product(&candle_nn::ops::softmax_last_dim(&scores)?, &kv.get(1)?)?;
         self.out.forward(&heard.transpose(0, 1)?.reshape((tokens, self.width))?)
     }
 }

@@ -10,6 +10,7 @@ use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::attention;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::product::product;
 use candle_core::{D, DType, Device, IndexOp, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -235,8 +236,8 @@ impl SelfAttention {
         let Some(mask) = mask else {
             return self.out.forward(&attention(q, k, v)?);
         };
-        let scores = q.matmul(&k.t()?)?.broadcast_add(mask)?;
-        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?; // [b, heads, t, size]
+        let scores = product(q, &k.t()?)?.broadcast_add(mask)?;
+        let y = product(&candle_nn::ops::softmax_last_dim(&scores)?, v)?; // [b, heads, t, size]
         self.out.forward(&y.transpose(1, 2)?.flatten_from(2)?)
     }
 }
@@ -283,9 +284,9 @@ impl CrossAttention {
         let (texts, count, width) = x.dims3()?;
         let q = self.query.forward(&self.norm.forward(x)?)?;
         let q = q.reshape((texts * count, self.heads, width / self.heads))?;
-        let scores = q.transpose(0, 1)?.contiguous()?.matmul(&memory.keys.t()?)?; // [heads, texts * t, s]
+        let scores = product(&q.transpose(0, 1)?.contiguous()?, &memory.keys.t()?)?; // [heads, texts * t, s]
         observe(&scores)?;
-        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&memory.values)?;
+        let y = product(&candle_nn::ops::softmax_last_dim(&scores)?, &memory.values)?;
         self.out.forward(&y.transpose(0, 1)?.reshape((texts, count, width))?)
     }
 }
