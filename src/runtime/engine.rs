@@ -62,8 +62,22 @@ impl Engine {
         self.models.check_recognition(recognition)
     }
 
+    /// Whether the device still works: an error of some kinds breaks all that follows it.
+    pub fn is_sound(&self) -> bool {
+        self.models.is_sound()
+    }
+
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
+        let answer = self.answer(task, watch);
+        if answer.is_err() {
+            // A load that failed half-way leaves memory behind that somebody else may be waiting for.
+            self.models.give_back();
+        }
+        answer
+    }
+
+    fn answer(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
         let cache = Arc::clone(&self.cache);
         match task {
             Task::Clone(task) => {

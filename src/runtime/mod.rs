@@ -3,6 +3,8 @@
 pub mod amount;
 pub mod cache;
 pub mod client;
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod cuda;
 pub mod daemon;
 pub mod device;
 mod engine;

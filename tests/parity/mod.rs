@@ -1,6 +1,11 @@
 //! Every golden case as a test: on the data in `tests/data`, and on the full set with recordings where it is at hand.
+//!
+//! On a CPU the networks work with loops of their own, on a GPU through tensor operations. The latter run here as well, on
+//! the CPU, so that a GPU only has to do each operation right.
 
+use candle_core::Device;
 use std::path::Path;
+use stepaudio::models::nn::host::through_tensors;
 use stepaudio::runtime::golden::{self, Row, Status};
 
 fn check(stage: &str) {
@@ -19,7 +24,7 @@ fn check(stage: &str) {
 const WITH_RECORDINGS_ONLY: &[&str] = &["recognition"];
 
 fn rows(golden: &Path, models: &Path, stage: &str) -> Vec<Row> {
-    let rows = golden::run(golden, models, Some(stage), &mut |_| {}).expect("golden run");
+    let rows = golden::run(golden, models, &Device::Cpu, Some(stage), &mut |_| {}).expect("golden run");
     let failed: Vec<&Row> = rows.iter().filter(|row| row.status == Status::Failed).collect();
     assert!(
         failed.is_empty(),
@@ -32,7 +37,13 @@ fn rows(golden: &Path, models: &Path, stage: &str) -> Vec<Row> {
 }
 
 macro_rules! stages {
-    ($($stage:ident)*) => { $( #[test] fn $stage() { check(stringify!($stage)); } )* };
+    ($($stage:ident)*) => {
+        $( #[test] fn $stage() { check(stringify!($stage)); } )*
+
+        mod tensors {
+            $( #[test] fn $stage() { super::through_tensors(|| super::check(stringify!($stage))); } )*
+        }
+    };
 }
 
 stages!(frontend weights linguistic recognition semantic speaker text sampling step1 generation flow vocoder synthesis whisper);
