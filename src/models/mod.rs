@@ -29,6 +29,11 @@ impl From<candle_core::Error> for Error {
     }
 }
 
+/// The error of weights of which no network can be made, unless it is the GPU's.
+pub(crate) fn unfit(message: impl Into<String>, error: candle_core::Error) -> Error {
+    of_device(&error).unwrap_or_else(|| Error::model(message).cause(error))
+}
+
 /// How CUDA's libraries call it when there is no memory.
 const NO_MEMORY: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
 
@@ -61,5 +66,7 @@ mod tests {
         assert_eq!(full.causes, ["DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"]);
         assert_eq!(Error::from(cuda("CublasError(CUBLAS_STATUS_EXECUTION_FAILED)")).kind, Kind::Device);
         assert_eq!(Error::from(candle_core::Error::Msg("shapes".into())).kind, Kind::Inference);
+        assert_eq!(unfit("weights", cuda("CUDA_ERROR_OUT_OF_MEMORY")).kind, Kind::Device);
+        assert_eq!(unfit("weights", candle_core::Error::Msg("shapes".into())).kind, Kind::Model);
     }
 }

@@ -13,12 +13,12 @@ use stepaudio::runtime::weights::safetensors;
 const FOLDERS: &str = "STEPAUDIO_CUDA_LIBS";
 
 /// The libraries, compiled, and what they were called for.
-struct Libraries {
+pub struct Libraries {
     folder: tempfile::TempDir,
 }
 
 impl Libraries {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (source, driver) = (
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda/libraries.c"),
@@ -37,7 +37,7 @@ impl Libraries {
         self.folder.path().join("log")
     }
 
-    fn variables(&self) -> [(&str, PathBuf); 2] {
+    pub fn variables(&self) -> [(&str, PathBuf); 2] {
         [(FOLDERS, self.folder.path().into()), ("MOCK_LOG", self.log())]
     }
 

@@ -4,6 +4,7 @@ use super::dense::HalfRows;
 use super::host;
 use super::linear::{Linear, WeightKind};
 use crate::error::{Error, Result};
+use crate::models::unfit;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
@@ -63,7 +64,7 @@ impl Request {
     pub fn read(&self, vb: &VarBuilder<'_>) -> Result<Tensor> {
         let parts = self.parts.iter().map(|name| vb.get_unchecked(name));
         let parts = parts.collect::<candle_core::Result<Vec<_>>>();
-        let fail = |error| Error::model(format!("cannot read `{}`", self.name())).cause(error);
+        let fail = |error| unfit(format!("cannot read `{}`", self.name()), error);
         let whole = match parts.map_err(fail)?.as_slice() {
             [one] => one.clone(),
             parts => Tensor::cat(parts, 0).map_err(fail)?,

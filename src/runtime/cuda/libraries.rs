@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 /// Folders in which the libraries are looked for first, separated by colons: those of a Python environment, for example.
-pub(crate) const FOLDERS: &str = "STEPAUDIO_CUDA_LIBS";
+const FOLDERS: &str = "STEPAUDIO_CUDA_LIBS";
 
 /// Folders that the system's search may not know.
 const USUAL: [&str; 4] =

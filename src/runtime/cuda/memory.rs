@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // Calls of the driver that take handles.
 
 use candle_core::cuda_backend::WrapErr;
-use candle_core::cuda_backend::cudarc::driver::{DriverError, result, sys};
+use candle_core::cuda_backend::cudarc::driver::{result, sys};
 use candle_core::{CudaDevice, Device, Result};
 
 /// Lets the pool of a GPU that has just been opened keep what is freed, and candle make no events.
@@ -15,7 +15,7 @@ pub(super) fn keep(device: &Device) -> Result<()> {
     // SAFETY: all tensors of this process are used in the one stream of its device, in which an allocation, the uses and the
     // release follow each other.
     unsafe { device.disable_event_tracking() };
-    let Some(pool) = pool(device).w()? else { return Ok(()) };
+    let Some(pool) = pool(device)? else { return Ok(()) };
     let (attribute, mut everything) = (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, u64::MAX);
     // SAFETY: the pool is that of the device, and the value has the attribute's type.
     unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut everything).cast()) }.w()
@@ -35,14 +35,15 @@ pub fn trim(device: &Device) {
 }
 
 /// The pool that tensors come from; none where the driver has no pools, and cudarc does without.
-fn pool(device: &CudaDevice) -> Result<Option<sys::CUmemoryPool>, DriverError> {
+fn pool(device: &CudaDevice) -> Result<Option<sys::CUmemoryPool>> {
     let stream = device.cuda_stream();
     let context = stream.context();
-    context.bind_to_thread()?;
+    context.bind_to_thread().w()?;
     let supported = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
-    if context.attribute(supported)? == 0 {
+    if context.attribute(supported).w()? == 0 {
         return Ok(None);
     }
     // SAFETY: the device is the open one.
-    unsafe { result::device::get_default_mem_pool(context.cu_device()) }.map(Some)
+    let pool = unsafe { result::device::get_default_mem_pool(context.cu_device()) };
+    pool.map(Some).w()
 }

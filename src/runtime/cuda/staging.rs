@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // Memory that is written before it is read, and tensors seen as bytes.
 
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaStream, DeviceRepr, DriverError, HostSlice, PinnedHostSlice, SyncOnDrop,
+    CudaContext, CudaStream, DeviceRepr, HostSlice, PinnedHostSlice, SyncOnDrop,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::op::BackpropOp;
@@ -51,7 +51,7 @@ fn staged<T: CudaDType + DeviceRepr>(bytes: &[u8], device: &CudaDevice) -> Resul
     let mut staging = STAGING.lock().unwrap_or_else(PoisonError::into_inner);
     let staging = match &mut *staging {
         Some(staging) if staging.is_of(stream.context()) => staging,
-        other => other.insert(Staging::new(stream.context()).w()?),
+        other => other.insert(Staging::new(stream.context())?),
     };
     // SAFETY: all of it is written below, before anything in the same stream reads it.
     let mut weights = unsafe { device.alloc::<T>(bytes.len() / size_of::<T>()) }?;
@@ -59,7 +59,7 @@ fn staged<T: CudaDType + DeviceRepr>(bytes: &[u8], device: &CudaDevice) -> Resul
     let view = unsafe { weights.transmute_mut::<u8>(bytes.len()) };
     let Some(mut view) = view else { candle_core::bail!("{} bytes are no tensor", bytes.len()) };
     for (piece, start) in bytes.chunks(BUFFER).zip((0..).step_by(BUFFER)) {
-        let buffer = staging.filled(piece).w()?;
+        let buffer = staging.filled(piece)?;
         stream.memcpy_htod(&buffer, &mut view.slice_mut(start..start + piece.len())).w()?;
     }
     Ok(CudaStorage::wrap_cuda_slice(weights, device.clone()))
@@ -72,9 +72,9 @@ struct Staging {
 }
 
 impl Staging {
-    fn new(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
+    fn new(context: &Arc<CudaContext>) -> Result<Self> {
         // SAFETY: a piece is written into a buffer before that much of it is read.
-        let buffer = || unsafe { context.alloc_pinned_with_flags(BUFFER, 0) };
+        let buffer = || unsafe { context.alloc_pinned_with_flags(BUFFER, 0) }.w();
         Ok(Self { buffers: [buffer()?, buffer()?], next: 0 })
     }
 
@@ -83,10 +83,10 @@ impl Staging {
     }
 
     /// The buffer whose turn it is, with `piece` in it; waits until the card has read what was in it before.
-    fn filled(&mut self, piece: &[u8]) -> Result<Filled<'_>, DriverError> {
+    fn filled(&mut self, piece: &[u8]) -> Result<Filled<'_>> {
         let buffer = &mut self.buffers[self.next];
         self.next = 1 - self.next;
-        let bytes = &mut buffer.as_mut_slice()?[..piece.len()];
+        let bytes = &mut buffer.as_mut_slice().w()?[..piece.len()];
         bytes.par_chunks_mut(RUN).zip(piece.par_chunks(RUN)).for_each(|(to, from)| to.copy_from_slice(from));
         Ok(Filled { buffer, length: piece.len() })
     }
