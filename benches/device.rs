@@ -37,7 +37,11 @@ fn measure(device: &Device, layers: usize) -> Result<()> {
     println!("{layers} layers, {:.2} GB of weights; the memory gives {:.0} GB/s", bytes / 1e9, memory / 1e9);
     for count in [500, 2000] {
         let seconds = best(3, || drop(read(&model, &head, count)));
-        println!("prefill {count:>4}: {:>8.1} ms, {:>7.0} tokens/s", 1e3 * seconds, count as f64 / seconds);
+        println!(
+            "prefill {count:>4}: {:>8.1} ms, {:>7.0} tokens/s",
+            1e3 * seconds,
+            f64::from(count) / seconds
+        );
     }
     for count in [1, 4, 16] {
         let mut caches: Vec<Cache> = (0..count).map(|_| read(&model, &head, 500)).collect();

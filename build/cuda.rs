@@ -25,14 +25,14 @@ pub fn link() -> io::Result<()> {
     for library in OPENED_AT_RUN_TIME {
         fs::write(archive(&out, library), EMPTY)?;
     }
-    match runtime() {
-        Some(runtime) => drop(fs::copy(runtime, archive(&out, "cudart"))?),
-        None => {
-            println!(
-                "cargo::warning=no {RUNTIME} in $CUDA_HOME: types can be checked, but nothing can be linked"
-            );
-            fs::write(archive(&out, "cudart"), EMPTY)?;
-        }
+    let archive_of_runtime = archive(&out, "cudart");
+    if let Some(runtime) = runtime() {
+        fs::copy(runtime, archive_of_runtime)?;
+    } else {
+        println!(
+            "cargo::warning=no {RUNTIME} in $CUDA_HOME: types can be checked, but nothing can be linked"
+        );
+        fs::write(archive_of_runtime, EMPTY)?;
     }
     println!("cargo::rustc-link-search=native={}", out.display());
     Ok(())
