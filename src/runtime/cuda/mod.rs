@@ -78,7 +78,7 @@ fn numbered(uuid: &str) -> Option<usize> {
 
 /// An identifier as the management library writes it.
 fn written(bytes: [u8; 16]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let parts = [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| hex(&bytes[range]));
     format!("GPU-{}", parts.join("-"))
 }
