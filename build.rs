@@ -1,9 +1,12 @@
-//! Fingerprints of this build.
+//! Fingerprints of this build, and what a build with CUDA is linked to.
 //!
 //! `STEPAUDIO_BUILD` is of all sources: client and daemon exchange plain memory layouts and must be made from the same ones.
 //! `STEPAUDIO_CODE` is of all that computes what the cache keeps, the target and the features included: nobody has to
 //! remember to raise a version, since a changed network never finds the values of the former one.
 #![allow(clippy::print_stdout)] // Cargo listens there.
+
+#[path = "build/cuda.rs"]
+mod cuda;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -26,7 +29,9 @@ const COMPUTES: [&str; 7] = [
 fn main() -> io::Result<()> {
     println!("cargo::rustc-env=STEPAUDIO_BUILD={:016x}", fingerprint(&["Cargo.lock", "src"])?);
     println!("cargo::rustc-env=STEPAUDIO_CODE={:016x}", fingerprint(&COMPUTES)?);
-    Ok(())
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    cuda::link()
 }
 
 fn fingerprint(sources: &[&str]) -> io::Result<u64> {

@@ -1,6 +1,7 @@
 """The language model's shapes in PyTorch with random weights, beside `cargo bench --bench llm`.
 
 OMP_PROC_BIND=true OMP_PLACES=cores python benches/llm.py [THREADS]
+python benches/llm.py cuda
 
 Prints tokens a second as the published 32 layers would give them, for decoding behind 500 positions and for prompts.
 """
@@ -56,11 +57,14 @@ def penalties(known, n, dtype):
 
 
 def seconds(work, times):
+    wait = torch.cuda.synchronize if torch.get_default_device().type == "cuda" else lambda: None
     work()
     spent = []
     for _ in range(times):
+        wait()
         start = time.perf_counter()
         work()
+        wait()
         spent.append(time.perf_counter() - start)
     return min(spent)
 
@@ -86,6 +90,10 @@ def measure(dtype, layers):
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
-    for dtype, layers in ((torch.bfloat16, 8), (torch.float32, 4)):
-        measure(dtype, layers)
+    if sys.argv[1:] == ["cuda"]:
+        torch.set_default_device("cuda")
+        measure(torch.bfloat16, LAYERS)
+    else:
+        torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+        for dtype, layers in ((torch.bfloat16, 8), (torch.float32, 4)):
+            measure(dtype, layers)

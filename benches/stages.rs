@@ -2,17 +2,17 @@
 //!
 //! `cargo bench --bench stages [-- NAME..]` prints the median of five runs of each stage. With `--on-request` it reads
 //! names from its input and answers each with the seconds of one run, which is how `benches/torch/compare.py` lets the
-//! stages take turns with PyTorch. It writes 1.7 GB of weights to the temporary folder and removes them; the language model
-//! has its own bench, `llm`.
+//! stages take turns with PyTorch. `STEPAUDIO_DEVICE=cuda` measures a GPU. It writes 1.7 GB of weights to the temporary
+//! folder and removes them; the language model has its own bench, `llm`.
 
 #![allow(clippy::print_stdout)] // The times are its output.
 
 mod random;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use random::{normal, published, whisper};
+use random::{device, normal, published, whisper};
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
@@ -75,6 +75,7 @@ fn serve() {
 fn seconds(run: &mut Stage) -> f64 {
     let start = Instant::now();
     run();
+    device().synchronize().expect("the end of all work");
     start.elapsed().as_secs_f64()
 }
 
@@ -102,19 +103,19 @@ fn noise(seconds: usize) -> Vec<f32> {
 fn linguistic() -> Stage {
     let checkpoint = published();
     let config = checkpoint.linguistic_config().expect("the configuration");
-    let tokenizer = checkpoint.linguistic(&config, &Device::Cpu).expect("the tokenizer");
+    let tokenizer = checkpoint.linguistic(&config, &device()).expect("the tokenizer");
     let samples = noise(6);
     Box::new(move || drop(tokenizer.encode(&samples).expect("codes")))
 }
 
 fn semantic() -> Stage {
-    let tokenizer = published().semantic(&Device::Cpu).expect("the tokenizer");
+    let tokenizer = published().semantic(&device()).expect("the tokenizer");
     let samples = noise(6);
     Box::new(move || drop(tokenizer.encode(&samples).expect("codes")))
 }
 
 fn speaker() -> Stage {
-    let encoder = published().speaker(&Device::Cpu).expect("the encoder");
+    let encoder = published().speaker(&device()).expect("the encoder");
     let samples = noise(6);
     Box::new(move || drop(encoder.embed(&samples).expect("an embedding")))
 }
@@ -124,7 +125,7 @@ fn flow(steps: usize) -> Stage {
     let checkpoint = published();
     let mut config = checkpoint.flow_config().expect("the configuration");
     config.decoder.n_timesteps = steps;
-    let flow = checkpoint.flow(&config, &Device::Cpu).expect("the flow");
+    let flow = checkpoint.flow(&config, &device()).expect("the flow");
     let (voice, spoken) = spoken();
     let noise = normal(&[80, 2 * (PROMPT_ROWS + SPOKEN_ROWS)], 1.0);
     Box::new(move || {
@@ -138,7 +139,9 @@ fn spoken() -> (VoicePrompt, Vec<[i64; 2]>) {
     let count = PROMPT_ROWS + SPOKEN_ROWS;
     let rows: Vec<[i64; 2]> = (0..count as i64).map(|i| [i % 1024, 1025 + i % 4096]).collect();
     let (prompt, spoken) = rows.split_at(PROMPT_ROWS);
-    let voice = VoicePrompt::new(prompt.to_vec(), &normal(&[2 * PROMPT_ROWS, 80], 1.0), &normal(&[192], 1.0));
+    let (mel, speaker) = (normal(&[2 * PROMPT_ROWS, 80], 1.0), normal(&[192], 1.0));
+    let [mel, speaker] = [mel, speaker].map(|part| part.to_device(&device()).expect("a copy"));
+    let voice = VoicePrompt::new(prompt.to_vec(), &mel, &speaker);
     (voice.expect("a voice"), spoken.to_vec())
 }
 
@@ -146,9 +149,9 @@ fn spoken() -> (VoicePrompt, Vec<[i64; 2]>) {
 fn first_sound() -> Stage {
     let checkpoint = published();
     let config = checkpoint.flow_config().expect("the configuration");
-    let flow = checkpoint.flow(&config, &Device::Cpu).expect("the flow");
+    let flow = checkpoint.flow(&config, &device()).expect("the flow");
     let config = checkpoint.vocoder_config().expect("the configuration");
-    let vocoder = checkpoint.vocoder(&config, &Device::Cpu).expect("the vocoder");
+    let vocoder = checkpoint.vocoder(&config, &device()).expect("the vocoder");
     let (voice, noise) = (spoken().0, normal(&[80, 2 * (PROMPT_ROWS + SPOKEN_ROWS)], 1.0));
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     Box::new(move || {
@@ -168,7 +171,7 @@ fn first_sound() -> Stage {
 fn vocoder() -> Stage {
     let checkpoint = published();
     let config = checkpoint.vocoder_config().expect("the configuration");
-    let vocoder = checkpoint.vocoder(&config, &Device::Cpu).expect("the vocoder");
+    let vocoder = checkpoint.vocoder(&config, &device()).expect("the vocoder");
     let mel = normal(&[1, 2 * SPOKEN_ROWS, 80], 1.0);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     Box::new(move || drop(vocoder.synthesize(&mel, &mut gaussian(&mut rng)).expect("samples")))
@@ -177,7 +180,7 @@ fn vocoder() -> Stage {
 fn paraformer() -> Stage {
     let checkpoint = published();
     let config = checkpoint.paraformer_config().expect("the configuration");
-    let recogniser = checkpoint.paraformer(&config, &Device::Cpu).expect("the recogniser");
+    let recogniser = checkpoint.paraformer(&config, &device()).expect("the recogniser");
     let samples = noise(30);
     Box::new(move || {
         let found = recogniser.transcribe(&samples, &mut |_| ControlFlow::Continue(()));

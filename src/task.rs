@@ -511,6 +511,8 @@ pub enum Event {
     Tick,
     /// Something that the user should know.
     Note(String),
+    /// Something that the user may want to know.
+    Detail(String),
 }
 
 /// Progress and the only cancellation point: breaking stops the task at its next step.

@@ -3,6 +3,8 @@
 
 mod cache;
 mod cli;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod daemon;
 mod edits;
 mod generated;

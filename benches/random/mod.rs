@@ -8,7 +8,8 @@ pub(crate) mod whisper;
 
 use candle_core::{Device, Tensor};
 use checkpoint::Sizes;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use stepaudio::runtime::device::DeviceChoice;
 use stepaudio::runtime::weights::Checkpoint;
 use tempfile::TempDir;
 
@@ -33,6 +34,17 @@ pub(crate) fn published() -> Checkpoint {
         folder
     });
     Checkpoint::open(folder.path()).expect("a checkpoint")
+}
+
+/// The device that `STEPAUDIO_DEVICE` names, opened once; the CPU without it.
+pub(crate) fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let open = || {
+        let named = std::env::var("STEPAUDIO_DEVICE").unwrap_or_else(|_| "cpu".into());
+        let choice: DeviceChoice = named.parse().expect("a device");
+        choice.open().expect("the device").device
+    };
+    DEVICE.get_or_init(open).clone()
 }
 
 /// Normally distributed numbers.

@@ -29,7 +29,7 @@ pub(crate) fn model(count: usize) -> Whisper {
         tokenizer: &read("tokenizer.json"),
         tokenizer_config: &Value::Null,
     };
-    let vb = VarBuilder::from_tensors(weights(), DType::F32, &Device::Cpu);
+    let vb = VarBuilder::from_tensors(weights(), DType::F32, &super::device());
     Whisper::new(&files, &vb).expect("a model")
 }
 

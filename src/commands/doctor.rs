@@ -3,7 +3,7 @@
 use super::Context;
 use super::printer::{Printer, bytes};
 use crate::error::{Error, Kind, Result};
-use crate::runtime::device;
+use crate::runtime::device::{self, Opened};
 use crate::runtime::golden::{self, Row, Status};
 use crate::runtime::gpu::Machine;
 use crate::runtime::status::Gpu;
@@ -40,6 +40,9 @@ struct Findings<'a> {
     version: &'a str,
     cuda: bool,
     device: String,
+    /// Why it is the CPU, where a GPU would have been taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_gpu: Option<String>,
     gpus: Vec<Gpu>,
     memory_total: u64,
     memory_available: u64,
@@ -54,11 +57,13 @@ fn inspect(context: &Context) -> Result<()> {
     let files =
         checkpoint.as_ref().ok().and_then(|checkpoint| inventory::list(checkpoint).ok()).unwrap_or_default();
     let complete = checkpoint.and_then(|checkpoint| checkpoint.require_speech());
+    let Opened { device, no_gpu } = context.settings.device.open()?;
     let (memory_total, memory_available) = device::host_memory();
     let findings = Findings {
         version: env!("CARGO_PKG_VERSION"),
         cuda: device::has_cuda(),
-        device: device::name(&context.settings.device.open()?),
+        device: device::name(&device),
+        no_gpu: no_gpu.map(|error| error.causes.join(": ")),
         gpus: Machine::here().look().cards,
         memory_total,
         memory_available,
@@ -78,7 +83,8 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
     let cuda = if findings.cuda { "with CUDA" } else { "without CUDA" };
     let line = |name: &str, value: String| printer.data(&format!("{name:<10} {value}"));
     line("version", format!("{} ({cuda})", findings.version));
-    line("device", findings.device.clone());
+    let why = findings.no_gpu.as_ref().map(|why| format!(" (no GPU: {why})"));
+    line("device", format!("{}{}", findings.device, why.unwrap_or_default()));
     for gpu in &findings.gpus {
         line("gpu", format!("{} {}: {} of {} free", gpu.index, gpu.name, bytes(gpu.free), bytes(gpu.total)));
     }
@@ -103,7 +109,11 @@ fn show(findings: &Findings<'_>, printer: &Printer) {
 fn compare(folder: &Path, stage: Option<&str>, context: &Context) -> Result<()> {
     let printer = &context.printer;
     let mut shown = 0;
-    let rows = golden::run(folder, &context.settings.models, stage, &mut |row| {
+    let Opened { device, no_gpu } = context.settings.device.open()?;
+    if let Some(why) = no_gpu {
+        printer.detail(&format!("the CPU is used: {why}"));
+    }
+    let rows = golden::run(folder, &context.settings.models, &device, stage, &mut |row| {
         if shown == 0 && !printer.is_json() {
             printer.data(&format!("{:<14} {:<58} {:>11} {:>11}", "stage", "case", "max |Δ|", "tolerance"));
         }
@@ -112,7 +122,7 @@ fn compare(folder: &Path, stage: Option<&str>, context: &Context) -> Result<()> 
     })?;
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (ok, failed, skipped) = (count(Status::Ok), count(Status::Failed), count(Status::Skipped));
-    let summary = format!("{ok} ok, {failed} failed, {skipped} skipped");
+    let summary = format!("{ok} ok, {failed} failed, {skipped} skipped on {}", device::name(&device));
     if failed > 0 {
         return Err(Error::new(Kind::Inference, format!("golden cases differ: {summary}"))
             .hint("the rows marked ✗ say which; `--stage NAME` runs one stage alone"));

@@ -43,6 +43,7 @@ impl Progress {
     pub fn show(&mut self, event: &Event) {
         match event {
             Event::Note(text) => self.printer.note(text),
+            Event::Detail(text) => self.printer.detail(text),
             Event::Transcript(_) if self.brief => {}
             Event::Transcript(text) => self.printer.note(&format!("the recording says: {text}")),
             _ if self.printer.is_quiet() => {}

@@ -47,36 +47,33 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
+/// An open device.
+#[derive(Debug)]
+pub struct Opened {
+    /// The device.
+    pub device: Device,
+    /// Why it is the CPU, where a build with CUDA would have taken a GPU.
+    pub no_gpu: Option<Error>,
+}
+
+impl From<Device> for Opened {
+    fn from(device: Device) -> Self {
+        Self { device, no_gpu: None }
+    }
+}
+
 impl DeviceChoice {
     /// Opens the device.
     ///
     /// # Errors
     /// [`Kind::Device`] when a GPU was asked for and cannot be used.
-    pub fn open(self) -> Result<Device> {
+    pub fn open(self) -> Result<Opened> {
         Machine::here().place(self)?.open()
     }
 }
 
-/// Opens GPU `cuda:<number>`.
-pub(super) fn cuda(number: usize) -> Result<Device> {
-    if !has_cuda() {
-        return Err(no_cuda());
-    }
-    // The CUDA driver is loaded by name at run time, and cudarc panics when it is not installed.
-    let opened = std::panic::catch_unwind(|| Device::new_cuda(number));
-    match opened {
-        Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(unavailable(error.to_string())),
-        Err(_) => Err(unavailable("the CUDA driver cannot be loaded".into())),
-    }
-}
-
-/// The error of a build that cannot use a GPU.
-pub(super) fn no_cuda() -> Error {
-    unavailable("this build has no CUDA support (built without `--features cuda`)".into())
-}
-
-fn unavailable(why: String) -> Error {
+/// The error of a GPU that cannot be used.
+pub(super) fn unavailable(why: impl fmt::Display) -> Error {
     Error::new(Kind::Device, "no GPU can be used")
         .cause(why)
         .hint("use `--device cpu`, or `--device auto` to fall back by itself")
@@ -84,7 +81,7 @@ fn unavailable(why: String) -> Error {
 
 /// Whether this build can use CUDA.
 pub fn has_cuda() -> bool {
-    candle_core::utils::cuda_is_available()
+    cfg!(feature = "cuda")
 }
 
 /// A short name of an open device, such as `cpu` or `cuda:0`.
@@ -150,7 +147,8 @@ mod tests {
     #[test]
     fn a_gpu_that_cannot_be_used_is_a_device_error() {
         assert_eq!(DeviceChoice::Cuda(Some(0)).open().unwrap_err().kind, Kind::Device);
-        assert!(DeviceChoice::Auto.open().unwrap().is_cpu());
+        let auto = DeviceChoice::Auto.open().unwrap();
+        assert!(auto.device.is_cpu() && auto.no_gpu.is_none());
     }
 
     #[test]

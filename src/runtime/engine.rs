@@ -68,9 +68,19 @@ impl Engine {
         self.models.check_recognition(recognition)
     }
 
+    /// Whether the device still works: an error of some kinds breaks all that follows it.
+    pub fn is_sound(&self) -> bool {
+        self.models.is_sound()
+    }
+
     /// Answers one task.
     pub fn run(&mut self, task: &Task, watch: &mut Watch<'_>) -> Result<Reply> {
-        self.answer(task, None, watch)
+        let answer = self.answer(task, None, watch);
+        if answer.is_err() {
+            // A load that failed half-way leaves memory behind that somebody else may be waiting for.
+            self.models.give_back();
+        }
+        answer
     }
 
     /// Answers one task; the voice of `next` is wanted after it.

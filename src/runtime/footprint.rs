@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::models::nn::linear::{Precision, WeightKind};
 use std::path::PathBuf;
 
-/// What the first model takes besides its weights: the context with its kernels (about 0.5 GiB), the keys and values of
-/// the longest prompt (0.3 GiB), and the activations of the widest stage.
-const CONTEXT: u64 = 3 << 29;
-/// What a further model takes besides its weights.
+/// What a process takes besides its models: the context with its kernels (about 0.5 GiB), and what the memory pool keeps of
+/// the keys and values of the longest prompt (0.3 GiB).
+pub(super) const CONTEXT: u64 = 1 << 30;
+/// What each model takes besides its weights: the activations of its widest stage.
 const ACTIVATIONS: u64 = 1 << 29;
 
 /// The weights of a model as its files hold them.
@@ -53,9 +53,9 @@ impl Footprint {
         Self { weights: self.weights + other.weights }
     }
 
-    /// The memory to find, when it is the first model in its process or a further one.
-    pub(super) fn bytes(self, is_first: bool) -> u64 {
-        self.weights + if is_first { CONTEXT } else { ACTIVATIONS }
+    /// The memory that the model takes.
+    pub(super) fn bytes(self) -> u64 {
+        self.weights + ACTIVATIONS
     }
 }
 
@@ -85,6 +85,6 @@ mod tests {
         );
         let nothing = Footprint::of_files(&Checkpoint::open(nowhere.path()).unwrap(), &[File::Flow]);
         assert_eq!(nothing, Footprint::default());
-        assert!(nothing.bytes(true) > nothing.bytes(false));
+        assert_eq!(nothing.bytes(), ACTIVATIONS);
     }
 }

@@ -4,6 +4,8 @@ mod ahead;
 pub mod amount;
 pub mod cache;
 pub mod client;
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod cuda;
 pub mod daemon;
 pub mod device;
 mod engine;

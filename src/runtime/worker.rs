@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::residency::{Holdings, HoldingsView};
 use super::wire::{Frame, Got, Limits, Order, Reader, Report, decode, encode, frame};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::task::{Event, Reply, Stage, Task};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -94,6 +94,9 @@ fn serve(socket: UnixStream, orders: &Receiver<(Order, Vec<u8>)>, cancelled: &At
                 if !is_sound {
                     // Whatever the panic left half done goes with this process.
                     return Err(panicked());
+                }
+                if answer.is_err() && !engine.is_sound() {
+                    return Err(Error::new(Kind::Device, "the GPU does not work any more"));
                 }
             }
             Order::End => return Ok(()),

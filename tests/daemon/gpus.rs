@@ -183,17 +183,38 @@ fn models_that_do_not_fit_side_by_side_follow_each_other() {
     // Room for one model with its context, and little more.
     let (home, cards) = (Home::new(), Cards::new(&[(7 << 28, 0)]));
     let daemon = cards.daemon(&home);
-    Asking::start(&daemon, short_transcription(1)).join().unwrap();
-    let asking = Asking::start(&daemon, short_clone(1));
-    asking.wait_for(
-        "the other model leaves",
-        |event| matches!(event, Event::Note(note) if note.contains("leaves the GPU")),
-    );
-    asking.join().unwrap();
-    let on_device = |model: &Model| (model.state == State::Device).then(|| model.name.clone());
-    let on_device: Vec<String> = daemon.status().models.iter().filter_map(on_device).collect();
-    assert_eq!(on_device, ["Step-Audio-EditX"]);
+    for task in [short_transcription(1), short_clone(1), short_transcription(1)] {
+        let loaded = daemon.status().models.iter().any(|model| model.state == State::Device);
+        let asking = Asking::start(&daemon, task);
+        if loaded {
+            asking.wait_for(
+                "the other model leaves",
+                |event| matches!(event, Event::Note(note) if note.contains("leaves the GPU")),
+            );
+        }
+        asking.join().unwrap();
+        let on_device = |model: &Model| (model.state == State::Device).then(|| model.name.clone());
+        let on_device: Vec<String> = daemon.status().models.iter().filter_map(on_device).collect();
+        assert_eq!(on_device.len(), 1, "{on_device:?}");
+        assert!(cards.card(&home).used > 1 << 30, "the context stays");
+    }
     assert_eq!(daemon.said("started the worker"), 1, "the process stays");
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_gpu_that_broke_takes_its_worker_along() {
+    let (home, libraries) = (Home::new(), crate::cuda::Libraries::new());
+    let variables = libraries.variables().map(|(name, path)| (name, path.into_os_string()));
+    let mut variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, path)| (*name, path.to_str().unwrap())).collect();
+    variables.push(("STEPAUDIO_DEVICE", "cuda"));
+    let daemon = Daemon::start_with(&home, &[], &variables);
+    for started in 1..3 {
+        assert_eq!(daemon.run(&short_transcription(1)).unwrap_err().kind, Kind::Device);
+        until("the worker ends", || daemon.worker().is_none().then_some(()));
+        assert_eq!(daemon.said("started the worker"), started);
+    }
 }
 
 #[test]

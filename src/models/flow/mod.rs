@@ -27,6 +27,7 @@ pub use stream::FlowStream;
 
 use crate::error::{Error, Result};
 use crate::models::nn::affine::Affine;
+use crate::models::unfit;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use conformer::Encoder;
@@ -130,7 +131,7 @@ impl Flow {
         if decoder.n_timesteps == 0 || !decoder.inference_cfg_rate.is_finite() {
             return Err(Error::model("the flow's configuration is unusable").cause(format!("{decoder:?}")));
         }
-        Self::build(decoder, &vb).map_err(|e| Error::model("the flow's tensors do not fit together").cause(e))
+        Self::build(decoder, &vb).map_err(|error| unfit("the flow's tensors do not fit together", error))
     }
 
     fn build(config: &DecoderConfig, vb: &VarBuilder<'static>) -> candle_core::Result<Self> {

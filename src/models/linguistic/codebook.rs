@@ -1,5 +1,6 @@
 //! The nearest of a set of centres, without the rounding errors of single precision.
 
+use crate::models::nn::product::product;
 use candle_core::{D, DType, Result, Tensor};
 
 /// The centres of the codes.
@@ -24,7 +25,7 @@ impl Codebook {
     /// The code whose centre has the smallest Euclidean distance to each of `rows` [n, d].
     pub fn nearest(&self, rows: &Tensor) -> Result<Vec<u32>> {
         // |x - c|^2 / 2 without the part that all codes share; in f64, products of f32 values lose nothing that matters.
-        let products = rows.to_dtype(DType::F64)?.matmul(&self.centres)?;
+        let products = product(&rows.to_dtype(DType::F64)?, &self.centres)?;
         let distances = products.neg()?.broadcast_add(&self.half_squares)?;
         distances.argmin(D::Minus1)?.to_vec1()
     }

@@ -5,6 +5,7 @@
 
 use super::cache::Tensors;
 use super::config::Config;
+use crate::models::nn::product::product;
 use candle_core::{DType, Device, Result, Tensor};
 
 /// The factor of each head's penalty, in the order of the heads.
@@ -23,20 +24,36 @@ pub(super) struct Attention {
     groups: usize,
     heads_per_group: usize,
     head_size: usize,
-    /// `[heads, 1, 1]` on the device.
-    slope_column: Tensor,
+    /// `[heads, 1]` on the device.
+    slopes: Tensor,
 }
 
 impl Attention {
     pub(super) fn new(config: &Config, device: &Device) -> Result<Self> {
         let slopes = slopes(config.num_attention_heads);
-        let slope_column = Tensor::from_slice(&slopes, (slopes.len(), 1, 1), device)?;
+        let slopes = Tensor::from_slice(&slopes, (slopes.len(), 1), device)?;
         Ok(Self {
             groups: config.groups(),
             heads_per_group: config.heads_per_group(),
             head_size: config.head_size(),
-            slope_column,
+            slopes,
         })
+    }
+
+    /// [`Self::forward`] for the rows of `projected` that belong to each conversation, one below the other.
+    pub(super) fn side_by_side(
+        &self,
+        projected: &Tensor,
+        layer: usize,
+        conversations: &[&mut Tensors],
+        penalties: &[Tensor],
+    ) -> Result<Tensor> {
+        let each = projected.dim(0)? / conversations.len().max(1);
+        let mixed = conversations.iter().zip(penalties).enumerate().map(|(index, (cache, penalties))| {
+            self.forward(&projected.narrow(0, index * each, each)?, layer, cache, penalties)
+        });
+        let mixed = mixed.collect::<Result<Vec<_>>>()?;
+        if let [one] = mixed.as_slice() { Ok(one.clone()) } else { Tensor::cat(&mixed, 0) }
     }
 
     /// Attends from `n` new positions to all so far and to themselves.
@@ -59,39 +76,40 @@ impl Attention {
         };
         let (keys, values) = cache.append(layer, &part(heads, groups)?, &part(heads + groups, groups)?)?;
         let queries = part(0, heads)?.reshape((groups, self.heads_per_group * n, self.head_size))?;
-        let scores = queries.matmul(&keys.t()?)?; // [groups, heads per group * n, positions]
+        let scores = product(&queries, &keys.t()?)?; // [groups, heads per group * n, positions]
         let positions = keys.dim(1)?;
         let weights = self.weights(&scores.reshape((heads, n, positions))?, penalties)?;
-        let mixed = weights.reshape((groups, self.heads_per_group * n, positions))?.matmul(&values)?;
-        let mixed = mixed.reshape((heads, n, self.head_size))?.transpose(0, 1)?.contiguous()?;
-        mixed.reshape((n, heads * self.head_size))
+        let weights = weights.reshape((groups, self.heads_per_group * n, positions))?;
+        let mixed = product(&weights, &values)?.reshape((heads, n, self.head_size))?;
+        mixed.transpose(0, 1)?.contiguous()?.reshape((n, heads * self.head_size))
     }
 
     /// Softmax in f32 over the scaled and penalised `scores: [heads, n, positions]`.
     fn weights(&self, scores: &Tensor, penalties: &Tensor) -> Result<Tensor> {
         let scale = 1.0 / (self.head_size as f64).sqrt();
-        let penalty = self.slope_column.broadcast_mul(penalties)?;
-        let scaled = ((scores.to_dtype(DType::F32)? * scale)? + penalty)?;
+        let scaled = ((scores.to_dtype(DType::F32)? * scale)? + penalties)?;
         candle_nn::ops::softmax_last_dim(&scaled)?.to_dtype(scores.dtype())
     }
-}
 
-/// The penalties of a step with `n` queries behind the positions in `cache`, which has room for them, `[1, n, positions]`:
-/// the negative root of the distance, minus infinity ahead of the query.
-///
-/// One slice for a decoded token; for more queries each row is the same slice, moved by one.
-pub(super) fn penalties(cache: &Tensors, n: usize) -> Result<Tensor> {
-    let (start, positions) = (cache.length, cache.length + n);
-    if n == 1 {
-        let row = cache.falling.narrow(0, cache.capacity - positions, positions)?;
-        return row.reshape((1, 1, positions));
+    /// The penalties of a step with `n` queries behind the positions in `cache`, which has room for them, for all layers:
+    /// `[heads, n, positions]`, the negative root of the distance times the slope of the head, minus infinity ahead of the query.
+    ///
+    /// The roots are one slice for a decoded token; for more queries each row is the same slice, moved by one. As a product the
+    /// slopes meet them without a view that repeats them.
+    pub(super) fn penalties(&self, cache: &Tensors, n: usize) -> Result<Tensor> {
+        let (start, positions) = (cache.length, cache.length + n);
+        let roots = if n == 1 {
+            cache.falling.narrow(0, cache.capacity - positions, positions)?
+        } else {
+            let mut rows = vec![f32::NEG_INFINITY; n * positions];
+            for (i, row) in rows.chunks_exact_mut(positions).enumerate() {
+                let known = cache.roots[..=start + i].iter().rev();
+                row.iter_mut().zip(known).for_each(|(value, root)| *value = -root);
+            }
+            Tensor::from_vec(rows, n * positions, cache.falling.device())?
+        };
+        product(&self.slopes, &roots.reshape((1, n * positions))?)?.reshape(((), n, positions))
     }
-    let mut rows = vec![f32::NEG_INFINITY; n * positions];
-    for (i, row) in rows.chunks_exact_mut(positions).enumerate() {
-        let known = cache.roots[..=start + i].iter().rev();
-        row.iter_mut().zip(known).for_each(|(value, root)| *value = -root);
-    }
-    Tensor::from_vec(rows, (1, n, positions), cache.falling.device())
 }
 
 #[cfg(test)]

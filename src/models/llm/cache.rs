@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::pages::Pages;
+use crate::models::nn::host;
 use candle_core::{DType, Device, Result, Tensor};
 
 /// What the model remembers of one conversation.
@@ -21,7 +22,7 @@ pub(super) enum Memory {
 impl Cache {
     /// An empty cache; a GPU makes room for `capacity` positions at first.
     pub(super) fn new(config: &Config, capacity: usize, dtype: DType, device: &Device) -> Result<Self> {
-        let memory = if device.is_cpu() {
+        let memory = if host::has_loops(device) {
             Memory::Pages(Pages::new(config, dtype))
         } else {
             Memory::Tensors(Tensors::new(config, capacity, dtype, device)?)

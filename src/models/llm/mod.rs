@@ -11,4 +11,5 @@ mod pages;
 pub mod prefixes;
 pub mod prompt;
 pub mod sampler;
+mod tensors;
 pub mod tokenizer;

@@ -3,16 +3,21 @@
 //! Origin: `Step1ForCausalLM`, `modeling_step1.py` of the released checkpoint (copy in
 //! vantagewithai/Vantage-Step-Audio-EditX, `coreeditx/model_loader.py`).
 
-use super::attention::{Attention, penalties};
-use super::cache::{Cache, Memory, Tensors};
+use super::attention::Attention;
+use super::cache::{Cache, Memory};
 use super::config::Config;
 use super::cpu::{Buffers, Pace};
 use super::pages::PagedAttention;
 use crate::error::{Error, Result};
+use crate::models::nn::host;
 use crate::models::nn::linear::{Linear, WeightKind};
 use crate::models::nn::source::{Request, Role, Source, Table};
 use candle_core::{DType, Device, Tensor};
+use std::iter;
 use std::ops::ControlFlow;
+
+/// Scores of attention on a GPU that exist at once, 128 MiB in f32 (and some copies of them).
+const SCORES: usize = 1 << 25;
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
@@ -39,13 +44,13 @@ pub struct Model {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: RmsNorm,
     /// On a GPU.
-    attention: Attention,
+    pub(super) attention: Attention,
     /// On a CPU.
     pub(super) paged: PagedAttention,
     head: Linear,
-    dtype: DType,
+    pub(super) dtype: DType,
     kind: WeightKind,
-    device: Device,
+    pub(super) device: Device,
 }
 
 /// The last matrix, whole or restricted to the ids that may follow.
@@ -77,7 +82,7 @@ pub(super) struct Layer {
 /// `x / rms(x) * weight`; computed in f32 and rounded once, where the reference rounds the reciprocal root first.
 #[derive(Debug)]
 pub(super) struct RmsNorm {
-    weight: Tensor,
+    pub(super) weight: Tensor,
     /// The weight on a CPU.
     pub(super) values: Vec<f32>,
     pub(super) eps: f32,
@@ -86,14 +91,13 @@ pub(super) struct RmsNorm {
 impl RmsNorm {
     fn new(config: &Config, name: String, source: &dyn Source) -> Result<Self> {
         let weight = source.vector(&Request::vector(name, config.hidden_size))?;
-        let values =
-            if weight.device().is_cpu() { weight.to_dtype(DType::F32)?.to_vec1()? } else { Vec::new() };
+        let values = if host::has_loops(weight.device()) {
+            weight.to_dtype(DType::F32)?.to_vec1()?
+        } else {
+            Vec::new()
+        };
         let eps = config.rms_norm_eps as f32;
         Ok(Self { weight, values, eps })
-    }
-
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        candle_nn::ops::rms_norm(x, &self.weight, self.eps)
     }
 }
 
@@ -155,14 +159,6 @@ impl Layer {
             contract: source.linear(&contract)?,
         })
     }
-
-    /// `down(silu(gate x) * up x)`.
-    fn gated(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let both = self.expand.forward(x)?;
-        let inner = both.dim(1)? / 2;
-        let gate = both.narrow(1, 0, inner)?.contiguous()?.silu()?;
-        self.contract.forward(&(gate * both.narrow(1, inner, inner)?)?)
-    }
 }
 
 impl Model {
@@ -193,7 +189,7 @@ impl Model {
     ///
     /// On a CPU it is kept in half precision unless the weights are f32.
     pub fn cache(&self, capacity: usize) -> Result<Cache> {
-        let narrow = self.device.is_cpu() && self.kind != WeightKind::F32;
+        let narrow = host::has_loops(&self.device) && self.kind != WeightKind::F32;
         let dtype = if narrow { DType::F16 } else { self.dtype };
         Ok(Cache::new(&self.config, capacity, dtype, &self.device)?)
     }
@@ -209,16 +205,24 @@ impl Model {
         Ok(Unembedding { map, count })
     }
 
-    /// Tokens that go through the layers at once: enough to fill the device, few enough to stop soon and to keep the
-    /// scores small.
-    fn piece(&self) -> usize {
-        if self.device.is_cpu() { 128 } else { 512 }
+    /// `ids` behind `known` others, in pieces that go through the layers at once: enough to fill the device, few enough to stop
+    /// soon and to keep the scores small.
+    fn pieces<'i>(&self, known: usize, ids: &'i [u32]) -> impl Iterator<Item = &'i [u32]> {
+        let (has_loops, heads, mut rest) =
+            (host::has_loops(&self.device), self.config.num_attention_heads, ids);
+        iter::from_fn(move || {
+            let known = known + ids.len() - rest.len();
+            let most = if has_loops { 128 } else { (SCORES / heads / (known + 512)).clamp(16, 512) };
+            let (piece, left) = rest.split_at_checked(most).unwrap_or((rest, &[]));
+            rest = left;
+            (!piece.is_empty()).then_some(piece)
+        })
     }
 
     /// Reads `ids` behind the positions in `cache`; the hidden states `[ids, hidden]` after the last norm.
     pub fn forward(&self, cache: &mut Cache, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
         let mut work = Workspace::default();
-        let pieces = ids.chunks(self.piece()).map(|piece| self.piece_at(&mut work, cache, piece, trace));
+        let pieces = self.pieces(cache.len(), ids).map(|piece| self.piece_at(&mut work, cache, piece, trace));
         Ok(Tensor::cat(&pieces.collect::<Result<Vec<_>>>()?, 0)?)
     }
 
@@ -233,7 +237,7 @@ impl Model {
         let hidden = self.config.hidden_size;
         let tensor = |rows: &[f32]| Tensor::from_slice(rows, (ids.len(), hidden), &Device::Cpu);
         match &mut cache.memory {
-            Memory::Tensors(tensors) => self.step(tensors, ids, trace),
+            Memory::Tensors(tensors) => self.step_through_tensors(&mut [tensors], ids, trace),
             Memory::Pages(pages) => {
                 let trace = &mut |point: Point, rows: &[f32]| -> Result<()> {
                     trace(point, &tensor(rows)?);
@@ -259,8 +263,8 @@ impl Model {
         let Some(last) = ids.len().checked_sub(1) else {
             return Err(Error::input("the prompt is empty"));
         };
-        for (index, piece) in ids.chunks(self.piece()).enumerate() {
-            let start = index * self.piece();
+        let mut start = 0;
+        for piece in self.pieces(cache.len(), ids) {
             if watch(start).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -276,13 +280,14 @@ impl Model {
                 }
                 Memory::Tensors(tensors) => {
                     tensors.reserve(ids.len() - start)?;
-                    let hidden = self.step(tensors, piece, &mut |_, _| ())?;
+                    let hidden = self.step_through_tensors(&mut [tensors], piece, &mut |_, _| ())?;
                     if is_last {
                         let logits = head.logits(&hidden.narrow(0, piece.len() - 1, 1)?)?;
                         work.logits = logits.flatten_all()?.to_vec1()?;
                     }
                 }
             }
+            start += piece.len();
         }
         Ok(ControlFlow::Continue(&work.logits))
     }
@@ -298,52 +303,23 @@ impl Model {
         head: &Unembedding,
     ) -> Result<impl Iterator<Item = &'w [f32]>> {
         self.check(ids)?;
-        let mut pages = Vec::with_capacity(caches.len());
-        work.logits.clear();
-        for (cache, &id) in caches.iter_mut().zip(ids) {
+        let (mut pages, mut tensors) = (Vec::new(), Vec::new());
+        for cache in caches.iter_mut() {
             match &mut cache.memory {
                 Memory::Pages(one) => pages.push(one),
-                Memory::Tensors(tensors) => {
-                    let logits = head.logits(&self.step(tensors, &[id], &mut |_, _| ())?)?;
-                    work.logits.extend(logits.flatten_all()?.to_vec1::<f32>()?);
-                }
+                Memory::Tensors(one) => tensors.push(one),
             }
         }
         if !pages.is_empty() {
             self.step_on_cpu(Pace::Generating, &mut work.buffers, &mut pages, ids, &mut |_, _| Ok(()))?;
             work.buffers.logits(&head.map, 0, &mut work.logits)?;
         }
-        Ok(work.logits.chunks_exact(head.count))
-    }
-
-    fn step(&self, cache: &mut Tensors, ids: &[u32], trace: Trace<'_>) -> Result<Tensor> {
-        cache.reserve(ids.len())?;
-        let penalties = penalties(cache, ids.len())?;
-        let mut x = self.embedding.rows(ids, self.config.hidden_size, self.dtype, &self.device)?; // [n, hidden]
-        trace(Point::Embedding, &x);
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = self.layer(layer, index, &x, cache, &penalties)?;
-            trace(Point::Layer(index), &x);
+        if !tensors.is_empty() {
+            let hidden = self.step_through_tensors(&mut tensors, ids, &mut |_, _| ())?;
+            // All that leaves the device: what the sampler chooses from is small beside the weights that were read for it.
+            work.logits = head.logits(&hidden)?.flatten_all()?.to_vec1()?;
         }
-        cache.length += ids.len();
-        let x = self.norm.forward(&x)?;
-        trace(Point::Norm, &x);
-        Ok(x)
-    }
-
-    fn layer(
-        &self,
-        layer: &Layer,
-        index: usize,
-        x: &Tensor,
-        cache: &Tensors,
-        penalties: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        let projected = layer.project.forward(&layer.attention_norm.forward(x)?)?;
-        let mixed = self.attention.forward(&projected, index, cache, penalties)?;
-        let x = (x + layer.output.forward(&mixed)?)?;
-        let gated = layer.gated(&layer.gated_norm.forward(&x)?)?;
-        x + gated
+        Ok(work.logits.chunks_exact(head.count))
     }
 
     fn check(&self, ids: &[u32]) -> Result<()> {

@@ -483,7 +483,7 @@ fn softmax(scores: &mut [f32; POSITIONS], count: usize, state: &mut Softmax) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::attention::{Attention, penalties};
+    use super::super::attention::Attention;
     use super::super::cache::Tensors;
     use super::*;
     use crate::models::nn::noise;
@@ -524,7 +524,7 @@ mod tests {
                 pages.reserve(n);
                 for layer in 0..2 {
                     let rows = rows(&config, (2 * seed + layer) as u64, n);
-                    let rules = penalties(&tensors, n).unwrap();
+                    let rules = whole.penalties(&tensors, n).unwrap();
                     let expected = flat(&whole.forward(&rows, layer, &tensors, &rules).unwrap());
                     paged.forward(&flat(&rows), layer, &mut [&mut pages], &mut mixed, &mut scratch);
                     assert_eq!(mixed.len(), expected.len());

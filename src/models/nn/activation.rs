@@ -3,7 +3,7 @@
 
 use super::host;
 use super::simd::vectors::{Loop, Width, widest};
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 /// Elements that one task handles.
@@ -37,7 +37,7 @@ impl Activation {
         if self == Self::None {
             return Ok(x.clone());
         }
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
+        if host::is_here(x) {
             return x.contiguous()?.apply_op1_no_bwd(&self);
         }
         match self {
@@ -181,7 +181,7 @@ impl Loop for Applied<'_> {
 mod tests {
     use super::*;
     use crate::models::nn::simd::vectors::each;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     fn check(got: Activation, want: fn(f64) -> f64) {
         let x: Vec<f32> = (-30_000..30_000).map(|i| i as f32 * 2e-3).collect();

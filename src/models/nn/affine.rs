@@ -3,6 +3,7 @@
 use super::activation::Activation;
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
+use super::product::product;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Affine {
                 host::tensor(out, shape)
             }
             Weight::Dense(weight) => {
-                let y = x.reshape((rows, columns))?.matmul(&weight.t()?)?.reshape(shape)?;
+                let y = product(&x.reshape((rows, columns))?, &weight.t()?)?.reshape(shape)?;
                 let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
                 let y = then.activation.forward(&y)?;
                 let y = then.gate.map_or(Ok(y.clone()), |gate| y.broadcast_mul(gate))?;

@@ -3,6 +3,7 @@
 use super::activation::exp;
 use super::host;
 use super::matrix::{Matrix, Windows};
+use super::product::product;
 use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -47,7 +48,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>) -> Result<T
         return arranged(q, k, v, bias);
     }
     let (_, heads, _, _) = q.dims4()?;
-    let budget = if q.device().is_cpu() { CPU_SCORES } else { GPU_SCORES };
+    let budget = if host::has_loops(q.device()) { CPU_SCORES } else { GPU_SCORES };
     in_blocks(q, k, v, bias, budget / (heads * k.dim(2)?).max(1))
 }
 
@@ -116,7 +117,7 @@ impl Bias<'_> {
                 let keys = positions.dim(2)? + 1 - rows;
                 // Row r of the table is distance keys - 1 - r, so these queries need one window of it.
                 let window = positions.narrow(2, rows - queries.end, keys + queries.len() - 1)?;
-                let scores = q.narrow(2, queries.start, queries.len())?.matmul(&window.t()?)?;
+                let scores = product(&q.narrow(2, queries.start, queries.len())?, &window.t()?)?;
                 relative_shift(&scores, keys).map(Some)
             }
         }
@@ -321,11 +322,12 @@ fn share<W: Width>(below: f32) -> f32 {
 /// [`attention`] as tensor operations on `rows` queries at a time.
 fn in_blocks(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>, rows: usize) -> Result<Tensor> {
     let (batch, heads, queries, width) = q.dims4()?;
-    // A batch of one may stay a head-transposed view; on a CPU nothing is gained by larger batches.
-    let together = if q.device().is_cpu() { 1 } else { batch };
+    // On a CPU head-transposed views stay views, and nothing is gained by larger batches.
+    let has_loops = host::has_loops(q.device());
+    let together = if has_loops { 1 } else { batch };
     let view = |x: &Tensor, start: usize| {
         let part = x.narrow(0, start, together)?;
-        if together == 1 { Ok(part) } else { part.contiguous() }
+        if has_loops { Ok(part) } else { part.contiguous() }
     };
     let block = (rows / together).clamp(1, queries.max(1));
     let mut parts = Vec::new();
@@ -334,12 +336,12 @@ fn in_blocks(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>, rows: usize) ->
         let mut blocks = Vec::new();
         for start in (0..queries).step_by(block) {
             let end = (start + block).min(queries);
-            let mut scores = q.narrow(2, start, end - start)?.matmul(&k)?; // [b, h, block, n]
+            let mut scores = product(&q.narrow(2, start, end - start)?, &k)?; // [b, h, block, n]
             if let Some(bias) = bias.tensor(first..first + together, start..end, queries)? {
                 scores = scores.broadcast_add(&bias)?;
             }
             let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-            let rows = weights.matmul(&v)?.transpose(1, 2)?; // [b, block, h, d]
+            let rows = product(&weights, &v)?.transpose(1, 2)?; // [b, block, h, d]
             blocks.push(rows.reshape((together, end - start, heads * width))?);
         }
         parts.push(Tensor::cat(&blocks, 1)?);

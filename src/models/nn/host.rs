@@ -2,11 +2,35 @@
 
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
+use std::cell::Cell;
 use std::ops::{Deref, Range};
+
+thread_local! {
+    static THROUGH_TENSORS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work` the way of a GPU, through tensor operations, even on a CPU: what a GPU computes can be tested without one.
+///
+/// Networks that are loaded inside have to be used inside, on the same thread.
+pub fn through_tensors<T>(work: impl FnOnce() -> T) -> T {
+    struct Restored(bool);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            THROUGH_TENSORS.set(self.0);
+        }
+    }
+    let _restored = Restored(THROUGH_TENSORS.replace(true));
+    work()
+}
+
+/// Whether the networks on `device` work with the loops of a CPU.
+pub(crate) fn has_loops(device: &Device) -> bool {
+    device.is_cpu() && !THROUGH_TENSORS.get()
+}
 
 /// Whether a loop over slices can work on `x`.
 pub(crate) fn is_here(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+    has_loops(x.device()) && x.dtype() == DType::F32
 }
 
 /// The values of a contiguous f32 tensor in the CPU's memory.

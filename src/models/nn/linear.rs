@@ -2,6 +2,7 @@
 
 use super::dense::{self, HalfRows};
 use super::host;
+use super::product::product;
 use super::simd::{LANES, Level};
 use super::tiles::{Activations, Blocks, Tiles};
 use crate::error::{Error, Result};
@@ -100,7 +101,7 @@ impl WeightKind {
     /// The type of the activations on `device`: half precision only where a GPU multiplies it.
     pub fn activations(self, device: &Device) -> DType {
         match self {
-            Self::F16 | Self::Bf16 if !device.is_cpu() => self.stored(),
+            Self::F16 | Self::Bf16 if !host::has_loops(device) => self.stored(),
             _ => DType::F32,
         }
     }
@@ -168,7 +169,7 @@ impl Linear {
     pub fn dense(weight: &Tensor) -> candle_core::Result<Self> {
         let dims = weight.dims2()?;
         let weight = weight.contiguous()?;
-        let on_cpu = weight.device().is_cpu();
+        let on_cpu = host::has_loops(weight.device());
         let weight = match weight.dtype() {
             DType::BF16 | DType::F16 if on_cpu => Weight::Half(HalfRows::of(&weight)?),
             DType::F32 => Weight::Dense(weight),
@@ -195,7 +196,7 @@ impl Linear {
         dims: (usize, usize),
         device: &Device,
     ) -> candle_core::Result<Self> {
-        if device.is_cpu() {
+        if host::has_loops(device) {
             let Some(tiled) = Blocks::of(blocks) else { candle_core::bail!("{blocks:?} blocks on a CPU") };
             let bytes = tiled.arrange(rows, dims.1).into();
             return Ok(Self::tiles(Tiles::new(bytes, tiled, dims.0, dims.1)?));
@@ -218,7 +219,7 @@ impl Linear {
         shape.push(self.dims.0);
         let flat = x.reshape((rows, columns))?;
         let y = match &self.weight {
-            Weight::Dense(w) if !w.device().is_cpu() => flat.to_dtype(w.dtype())?.matmul(&w.t()?)?,
+            Weight::Dense(w) if !host::has_loops(w.device()) => product(&flat.to_dtype(w.dtype())?, &w.t()?)?,
             Weight::Quantised(product, _) => product.forward(&flat.to_dtype(DType::F32)?.contiguous()?)?,
             _ => {
                 let (x, mut y) = (flat.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, Vec::new());

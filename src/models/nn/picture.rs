@@ -6,6 +6,7 @@
 use super::activation::Activation;
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
+use super::product::product;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -86,7 +87,7 @@ impl Picture {
                         taps.push(row.narrow(1, j, frames)?);
                     }
                 }
-                let y = Tensor::cat(&taps, 2)?.flatten(0, 1)?.matmul(kernel)?.broadcast_add(&self.bias)?;
+                let y = product(&Tensor::cat(&taps, 2)?.flatten(0, 1)?, kernel)?.broadcast_add(&self.bias)?;
                 activation.forward(&y.reshape((rows, frames, outputs))?)
             }
         }

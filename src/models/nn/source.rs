@@ -1,8 +1,10 @@
 //! Where the tensors of a network come from: dense from a checkpoint, or already quantised from a file.
 
 use super::dense::HalfRows;
+use super::host;
 use super::linear::{Linear, WeightKind};
 use crate::error::{Error, Result};
+use crate::models::unfit;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
@@ -62,7 +64,7 @@ impl Request {
     pub fn read(&self, vb: &VarBuilder<'_>) -> Result<Tensor> {
         let parts = self.parts.iter().map(|name| vb.get_unchecked(name));
         let parts = parts.collect::<candle_core::Result<Vec<_>>>();
-        let fail = |error| Error::model(format!("cannot read `{}`", self.name())).cause(error);
+        let fail = |error| unfit(format!("cannot read `{}`", self.name()), error);
         let whole = match parts.map_err(fail)?.as_slice() {
             [one] => one.clone(),
             parts => Tensor::cat(parts, 0).map_err(fail)?,
@@ -94,7 +96,9 @@ impl Table {
     /// `table` `[rows, columns]` on its device.
     pub fn new(table: Tensor) -> candle_core::Result<Self> {
         match table.dtype() {
-            DType::BF16 | DType::F16 if table.device().is_cpu() => Ok(Self::Half(HalfRows::of(&table)?)),
+            DType::BF16 | DType::F16 if host::has_loops(table.device()) => {
+                Ok(Self::Half(HalfRows::of(&table)?))
+            }
             _ => Ok(Self::Dense(table)),
         }
     }

@@ -6,6 +6,7 @@ use crate::models::linguistic::Chunking;
 use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
+use crate::models::nn::product::product;
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -107,7 +108,7 @@ impl Predictor {
         let found = integrate(&alphas, &mut carry.alpha, self.config.threshold);
         let tokens = found.fired.len();
         let weights = Tensor::from_vec(found.weights, (tokens + 1, alphas.len() + 1), encoded.device())?;
-        let frames = weights.to_dtype(encoded.dtype())?.matmul(&Tensor::cat(&sources, 0)?)?;
+        let frames = product(&weights.to_dtype(encoded.dtype())?, &Tensor::cat(&sources, 0)?)?;
         carry.frame = frames.narrow(0, tokens, 1)?.force_contiguous()?;
         // The silence after the end counts as the last row.
         let former_chunks = rows.div_ceil(chunking.rows).saturating_sub(1);

@@ -20,7 +20,8 @@ pub use generator::Observer;
 pub use source::{Noise, gaussian, silence, table};
 pub use stream::{CACHED_FRAMES, VocoderStream, cross_fade_window};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::models::unfit;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use f0::F0Predictor;
@@ -43,8 +44,7 @@ pub struct Vocoder {
 impl Vocoder {
     /// Reads the weights of `hift.pt`; every width, kernel and count is that of the tensors.
     pub fn new(config: &Config, vb: &VarBuilder<'_>) -> Result<Self> {
-        Self::build(config, vb)
-            .map_err(|e| Error::model("the vocoder's tensors do not fit together").cause(e))
+        Self::build(config, vb).map_err(|error| unfit("the vocoder's tensors do not fit together", error))
     }
 
     fn build(config: &Config, vb: &VarBuilder<'_>) -> candle_core::Result<Self> {

@@ -10,6 +10,7 @@ use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::product::product;
 use candle_core::{D, DType, Device, IndexOp, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -280,9 +281,9 @@ impl CrossAttention {
         let (texts, count, width) = x.dims3()?;
         let q = self.query.forward(&self.norm.forward(x)?)?;
         let q = q.reshape((texts * count, self.heads, width / self.heads))?;
-        let scores = q.transpose(0, 1)?.contiguous()?.matmul(&memory.keys.t()?)?; // [heads, texts * t, s]
+        let scores = product(&q.transpose(0, 1)?.contiguous()?, &memory.keys.t()?)?; // [heads, texts * t, s]
         observe(&scores)?;
-        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&memory.values)?;
+        let y = product(&candle_nn::ops::softmax_last_dim(&scores)?, &memory.values)?;
         self.out.added(&y.transpose(0, 1)?.reshape((texts, count, width))?, x)
     }
 }

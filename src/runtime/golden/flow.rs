@@ -10,7 +10,6 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 /// What `flow_nonstream` holds besides outputs.
 const INPUTS: [&str; 5] = ["prompt_feat", "prompt_mixed", "rand_noise", "speaker_embedding", "token_mixed"];
@@ -26,7 +25,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let Some(whole) = acoustics.file("flow_nonstream")? else {
         return Ok(());
     };
-    let flow = open(acoustics, context.models)?;
+    let flow = open(acoustics, context)?;
     let inputs = Inputs::read(acoustics, &whole)?;
     whole_pass(&flow, &inputs, &whole, report)?;
     if let Some(file) = acoustics.file("flow_odd_lengths")? {
@@ -39,13 +38,13 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     Ok(())
 }
 
-pub(super) fn open(acoustics: &Acoustics, models: &Path) -> Result<Flow> {
-    let checkpoint = Checkpoint::open(models)?;
+pub(super) fn open(acoustics: &Acoustics, context: &Context<'_>) -> Result<Flow> {
+    let checkpoint = Checkpoint::open(context.models)?;
     let mut config = checkpoint.flow_config()?;
     if let Some(steps) = acoustics.cases["flow"]["n_timesteps"].as_u64() {
         config.decoder.n_timesteps = steps as usize;
     }
-    checkpoint.flow(&config, &Device::Cpu)
+    checkpoint.flow(&config, context.device)
 }
 
 fn interpolation(file: &AcousticFile<'_>, report: &mut Report<'_>) -> Result<()> {

@@ -40,7 +40,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let Some(recorded) = language.json("generation.json")? else {
         return Ok(());
     };
-    let network = Network::open(context.models, WeightKind::F32)?;
+    let network = Network::open(context, WeightKind::F32)?;
     let tokenizer = Checkpoint::open(context.models)?.tokenizer()?;
     let generator = Generator::new(&network.model, Head::full(&tokenizer))?;
     for case in recorded["cases"].as_array().into_iter().flatten() {

@@ -37,8 +37,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let mut config = Config::default();
     let cases = &acoustics.cases["linguistic"];
     config.chunking = chunking(cases).unwrap_or(config.chunking);
-    let mut bench =
-        Bench { tokenizer: open(context.models, config.chunking)?, chunking: config.chunking, report };
+    let mut bench = Bench { tokenizer: open(context, config.chunking)?, chunking: config.chunking, report };
     for (clip, path, file) in clips {
         bench.clip(&clip, &trimmed(&path)?, &file)?;
     }
@@ -94,10 +93,10 @@ pub(super) fn each_chunk(features: &Features, chunking: &Chunking) -> Vec<Featur
     chunks.map(chunk).collect()
 }
 
-fn open(models: &Path, chunking: Chunking) -> Result<LinguisticTokenizer> {
-    let checkpoint = Checkpoint::open(models)?;
+fn open(context: &Context<'_>, chunking: Chunking) -> Result<LinguisticTokenizer> {
+    let checkpoint = Checkpoint::open(context.models)?;
     let config = Config { chunking, ..checkpoint.linguistic_config()? };
-    checkpoint.linguistic(&config, &Device::Cpu)
+    checkpoint.linguistic(&config, context.device)
 }
 
 struct Bench<'a, 'r> {

@@ -26,6 +26,7 @@ pub use recorded::{Acoustics, Expected, Language, Recorded, Rule};
 pub use report::{Report, Row, Status};
 
 use crate::error::{Error, Result};
+use candle_core::Device;
 use std::path::Path;
 
 /// What every stage reads from.
@@ -36,6 +37,8 @@ pub struct Context<'a> {
     pub language: Option<Language>,
     /// The folder that holds the checkpoint folders.
     pub models: &'a Path,
+    /// Where the networks run.
+    pub device: &'a Device,
 }
 
 type Stage = (&'static str, fn(&Context<'_>, &mut Report<'_>) -> Result<()>);
@@ -58,7 +61,7 @@ const STAGES: &[Stage] = &[
     ("whisper", whisper::cases),
 ];
 
-/// Runs every case found in `golden` on the checkpoint in `models`; `on_row` sees each row as it is made.
+/// Runs every case found in `golden` on the checkpoint in `models`, with the networks on `device`; `on_row` sees each row as it is made.
 ///
 /// A stage that fails becomes a failed row, so that the others still run.
 ///
@@ -66,10 +69,12 @@ const STAGES: &[Stage] = &[
 pub fn run(
     golden: &Path,
     models: &Path,
+    device: &Device,
     only: Option<&str>,
     on_row: &mut dyn FnMut(&Row),
 ) -> Result<Vec<Row>> {
-    let context = Context { acoustics: Acoustics::find(golden)?, language: Language::find(golden), models };
+    let (acoustics, language) = (Acoustics::find(golden)?, Language::find(golden));
+    let context = Context { acoustics, language, models, device };
     if context.acoustics.is_none() && context.language.is_none() {
         return Err(Error::input(format!("`{}` holds no golden data", golden.display()))
             .hint("the folder must contain `acoustics/cases.json` or `language/prompts.json`"));

@@ -11,7 +11,6 @@ use crate::runtime::weights::Checkpoint;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 const STAGE: &str = "recognition";
 
@@ -37,7 +36,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
             return Err(Error::input(format!("`cases.json` gives no chunks for `{name}`")));
         };
         let mut bench = Bench {
-            paraformer: open(context.models, chunking, look_back as usize)?,
+            paraformer: open(context, chunking, look_back as usize)?,
             chunking,
             name,
             file: &file,
@@ -65,10 +64,10 @@ fn joining(cases: &Value, report: &mut Report<'_>) {
     }
 }
 
-fn open(models: &Path, chunking: Chunking, decoder_look_back: usize) -> Result<Paraformer> {
-    let checkpoint = Checkpoint::open(models)?;
+fn open(context: &Context<'_>, chunking: Chunking, decoder_look_back: usize) -> Result<Paraformer> {
+    let checkpoint = Checkpoint::open(context.models)?;
     let config = Config { chunking, decoder_look_back, ..checkpoint.paraformer_config()? };
-    checkpoint.paraformer(&config, &Device::Cpu)
+    checkpoint.paraformer(&config, context.device)
 }
 
 struct Bench<'a, 'r> {

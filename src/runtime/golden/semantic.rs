@@ -5,7 +5,7 @@ use super::{Context, Report, Tolerance};
 use crate::error::{Error, Result};
 use crate::models::semantic::{SemanticTokenizer, pieces};
 use crate::runtime::weights::Checkpoint;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     if cuts.is_none() && file.is_none() {
         return Ok(());
     }
-    let tokenizer = Checkpoint::open(context.models)?.semantic(&Device::Cpu)?;
+    let tokenizer = Checkpoint::open(context.models)?.semantic(context.device)?;
     for case in cuts.into_iter().flatten() {
         cut(&tokenizer, case, report)?;
     }

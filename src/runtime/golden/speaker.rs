@@ -5,7 +5,7 @@ use super::{Context, Report, Tolerance};
 use crate::error::{Error, Result};
 use crate::models::speaker::{SpeakerEncoder, over_time};
 use crate::runtime::weights::Checkpoint;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use std::collections::BTreeMap;
 
 /// Stated for embeddings up to 35.
@@ -19,7 +19,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     else {
         return Ok(());
     };
-    let encoder = Checkpoint::open(context.models)?.speaker(&Device::Cpu)?;
+    let encoder = Checkpoint::open(context.models)?.speaker(context.device)?;
     let names = file.names();
     for case in names.iter().filter_map(|name| name.strip_prefix("fbank32.")) {
         let language = context.language.as_ref();

@@ -11,7 +11,6 @@ use crate::runtime::weights::{Checkpoint, safetensors};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Stated for peaks of 23.
 const LOGITS: Tolerance = Tolerance { relative: 3e-6, stated: 6e-5 };
@@ -40,7 +39,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     if prefill.is_none() && decode.is_none() && long.is_none() {
         return Ok(());
     }
-    let network = Network::open(context.models, WeightKind::F32)?;
+    let network = Network::open(context, WeightKind::F32)?;
     if let Some(file) = &prefill {
         for case in cases_of(file) {
             whole_prompt(&network, file, &case, language, report)?;
@@ -55,20 +54,20 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
         long_context(&network, file, tolerance, report)?;
     }
     drop(network);
-    narrow_weights(context.models, language, [prefill, decode, long], report)
+    narrow_weights(context, language, [prefill, decode, long], report)
 }
 
-/// The language model on the CPU with the logits of every id.
+/// The language model with the logits of every id.
 pub(super) struct Network {
     pub(super) model: Model,
     unembedding: Unembedding,
 }
 
 impl Network {
-    pub(super) fn open(models: &Path, kind: WeightKind) -> Result<Self> {
-        let checkpoint = Checkpoint::open(models)?;
-        let vb = safetensors::open(&checkpoint.llm_dir(), kind.stored(), &Device::Cpu)?;
-        let source = Weights::new(vb, kind, &Device::Cpu);
+    pub(super) fn open(context: &Context<'_>, kind: WeightKind) -> Result<Self> {
+        let checkpoint = Checkpoint::open(context.models)?;
+        let vb = safetensors::open(&checkpoint.llm_dir(), kind.stored(), context.device)?;
+        let source = Weights::new(vb, kind, context.device);
         let model = Model::new(&checkpoint.llm_config()?, &source)?;
         let unembedding = model.unembedding(None)?;
         Ok(Self { model, unembedding })
@@ -205,13 +204,13 @@ fn whole_prompt(
 
 /// The weights as the checkpoint stores them, against what the reference computes in bfloat16.
 fn narrow_weights(
-    models: &Path,
+    context: &Context<'_>,
     language: &Language,
     [prefill, decode, long]: [Option<LanguageFile>; 3],
     report: &mut Report<'_>,
 ) -> Result<()> {
     const STAGE: &str = "step1.bf16";
-    let network = Network::open(models, WeightKind::Bf16)?;
+    let network = Network::open(context, WeightKind::Bf16)?;
     if let Some(file) = &prefill {
         for case in cases_of(file) {
             let name = format!("{case}.last_logits_bf16");

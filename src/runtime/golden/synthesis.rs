@@ -30,8 +30,8 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let case = Case {
         acoustics,
         inputs,
-        flow: super::flow::open(acoustics, context.models)?,
-        vocoder: super::vocoder::open(&checkpoint)?.1,
+        flow: super::flow::open(acoustics, context)?,
+        vocoder: super::vocoder::open(&checkpoint, context.device)?.1,
     };
     if let Some(file) = whole {
         case.whole(&file, report)?;

@@ -19,7 +19,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     if stages.is_none() && phase.is_none() {
         return Ok(());
     }
-    let (config, vocoder) = open(&Checkpoint::open(context.models)?)?;
+    let (config, vocoder) = open(&Checkpoint::open(context.models)?, context.device)?;
     if let Some(file) = stages {
         for (noise, parts) in runs(&file) {
             let values = Run::new(&file, &vocoder, &noise)?.values()?;
@@ -40,9 +40,9 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 }
 
 /// The vocoder of a checkpoint and its configuration.
-pub(super) fn open(checkpoint: &Checkpoint) -> Result<(Config, Vocoder)> {
+pub(super) fn open(checkpoint: &Checkpoint, device: &Device) -> Result<(Config, Vocoder)> {
     let config = checkpoint.vocoder_config()?;
-    let vocoder = checkpoint.vocoder(&config, &Device::Cpu)?;
+    let vocoder = checkpoint.vocoder(&config, device)?;
     Ok((config, vocoder))
 }
 

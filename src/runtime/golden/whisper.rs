@@ -12,7 +12,6 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 /// Stated for states up to 4.8.
 const STATES: Tolerance = Tolerance { relative: 4e-6, stated: 2e-5 };
@@ -29,7 +28,7 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
     let (Some(file), Some(facts)) = (language.file("whisper")?, language.json("whisper.json")?) else {
         return Ok(());
     };
-    let whisper = find(context.models, &facts)?;
+    let whisper = find(context, &facts)?;
     let mut golden = Golden { whisper, file, facts, states: BTreeMap::new() };
     golden.spelling(report)?;
     golden.networks(report)?;
@@ -40,9 +39,9 @@ pub(super) fn cases(context: &Context<'_>, report: &mut Report<'_>) -> Result<()
 }
 
 /// The model with the recorded control ids, among those beside the checkpoint.
-fn find(models: &Path, facts: &Value) -> Result<Whisper> {
+fn find(context: &Context<'_>, facts: &Value) -> Result<Whisper> {
     const NO_STAMPS: &str = "<|notimestamps|>";
-    let dirs = Checkpoint::open(models)?.whisper_dirs();
+    let dirs = Checkpoint::open(context.models)?.whisper_dirs();
     let expected = &facts["control_ids"][NO_STAMPS];
     // A damaged model beside the recorded one is no reason to stop.
     let folders: Vec<WhisperFolder> = dirs.iter().filter_map(|dir| WhisperFolder::open(dir).ok()).collect();
@@ -55,7 +54,7 @@ fn find(models: &Path, facts: &Value) -> Result<Whisper> {
     };
     let folder = folders.iter().find(states).or_else(|| folders.iter().find(spells));
     let folder = folder.ok_or_else(|| Error::model("no Whisper model has the recorded control ids"))?;
-    folder.load(&Device::Cpu)
+    folder.load(context.device)
 }
 
 struct Golden {

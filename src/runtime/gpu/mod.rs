@@ -31,6 +31,9 @@ pub const LOCKS: &str = "STEPAUDIO_GPU_LOCKS";
 /// Every user of a machine can reach it, and it outlives no restart.
 const DEFAULT_LOCKS: &str = "/tmp";
 
+/// The name of a GPU that nobody tells the name of.
+pub const UNKNOWN: &str = "GPU";
+
 /// What a worker needs in its environment so that `cuda:N` means the same card for CUDA and for NVML.
 pub const CUDA_ORDER: (&str, &str) = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
 

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(machine.held_by(own), 0);
         let hold = |n| {
             let wanted = Wanted { bytes: 30, device: DeviceChoice::Cuda(Some(n)), patience: None };
-            machine.room(&wanted, &mut |_| ControlFlow::Continue(())).unwrap().hold().unwrap()
+            machine.room(&wanted, &mut |_| ControlFlow::Continue(())).unwrap().hold(30).unwrap()
         };
         let both = [hold(0), hold(1)];
         assert_eq!(machine.held_by(own), 60);

@@ -1,10 +1,11 @@
 //! Room for weights on a GPU: choosing the card, and waiting until they fit.
 
 use super::turn::{Turn, Want};
-use super::{Holding, Machine};
+use super::{Holding, Machine, UNKNOWN};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::amount::bytes;
-use crate::runtime::device::{self, DeviceChoice};
+use crate::runtime::cuda;
+use crate::runtime::device::{self, DeviceChoice, Opened};
 use crate::runtime::status::{Gpu, Process};
 use crate::task::{Event, Watch};
 use candle_core::Device;
@@ -30,7 +31,6 @@ pub struct Wanted {
 pub struct Room {
     machine: Machine,
     device: DeviceChoice,
-    bytes: u64,
     gpu: Option<Gpu>,
     _turn: Option<Turn>,
 }
@@ -42,18 +42,32 @@ impl Room {
     }
 
     /// Opens the device. This is what creates a context on the GPU.
-    pub fn open(&self) -> Result<Device> {
-        match (&self.gpu, self.device) {
-            (Some(_), _) if self.machine.is_simulated() => Ok(Device::Cpu),
-            (_, DeviceChoice::Cpu) => Ok(Device::Cpu),
-            (gpu, DeviceChoice::Auto) => Ok(device::cuda(number(gpu.as_ref())).unwrap_or(Device::Cpu)),
-            (gpu, DeviceChoice::Cuda(n)) => device::cuda(n.unwrap_or_else(|| number(gpu.as_ref()))),
+    pub fn open(&self) -> Result<Opened> {
+        let gpu = self.gpu.as_ref();
+        if self.device == DeviceChoice::Cpu || (gpu.is_some() && self.machine.is_simulated()) {
+            return Ok(Device::Cpu.into());
+        }
+        let named = if let DeviceChoice::Cuda(named) = self.device { named } else { None };
+        match cuda::open(named.unwrap_or_else(|| number(gpu)), gpu.map(|gpu| gpu.uuid.as_str())) {
+            Ok(device) => Ok(device.into()),
+            Err(why) if self.device == DeviceChoice::Auto => {
+                // Nobody expects a GPU of a build that cannot use one.
+                Ok(Opened { device: Device::Cpu, no_gpu: device::has_cuda().then_some(why) })
+            }
+            Err(why) => Err(why),
         }
     }
 
-    /// Holds the room on a simulated GPU, as weights hold it on a real one.
-    pub fn hold(&self) -> Result<Option<Holding>> {
-        self.gpu.as_ref().map_or(Ok(None), |gpu| self.machine.source.hold(gpu, self.bytes))
+    /// The name of the GPU; `None` on the CPU.
+    pub fn gpu_name(&self) -> Option<&str> {
+        let is_gpu =
+            self.device != DeviceChoice::Cpu && !self.machine.is_simulated() && cuda::check().is_ok();
+        self.gpu.as_ref().map(|gpu| gpu.name.as_str()).or(is_gpu.then_some(UNKNOWN))
+    }
+
+    /// Holds `bytes` of a simulated GPU, as weights hold them of a real one.
+    pub fn hold(&self, bytes: u64) -> Result<Option<Holding>> {
+        self.gpu.as_ref().map_or(Ok(None), |gpu| self.machine.source.hold(gpu, bytes))
     }
 }
 
@@ -66,7 +80,7 @@ impl Machine {
     pub fn place(&self, device: DeviceChoice) -> Result<Room> {
         let gpus = self.candidates(device)?;
         let gpu = gpus.into_iter().next();
-        Ok(self.at(&Wanted { bytes: 0, device, patience: None }, gpu, None))
+        Ok(self.at(device, gpu, None))
     }
 
     /// Free memory of the place that `device` names; `None` where it cannot be known.
@@ -83,7 +97,7 @@ impl Machine {
     pub fn room(&self, wanted: &Wanted, watch: &mut Watch<'_>) -> Result<Room> {
         let gpus = self.candidates(wanted.device)?;
         if gpus.is_empty() {
-            return Ok(self.at(wanted, None, None));
+            return Ok(self.at(wanted.device, None, None));
         }
         if gpus.iter().all(|gpu| is_too_small(gpu, wanted.bytes)) {
             return self.without_a_large_gpu(wanted, &gpus[0], watch);
@@ -91,8 +105,8 @@ impl Machine {
         Line { machine: self, wanted, turn: None, wants: Vec::new(), told: None }.wait(watch)
     }
 
-    fn at(&self, wanted: &Wanted, gpu: Option<Gpu>, turn: Option<Turn>) -> Room {
-        Room { machine: self.clone(), device: wanted.device, bytes: wanted.bytes, gpu, _turn: turn }
+    fn at(&self, device: DeviceChoice, gpu: Option<Gpu>, turn: Option<Turn>) -> Room {
+        Room { machine: self.clone(), device, gpu, _turn: turn }
     }
 
     /// `auto` is the CPU where the GPU cannot be used.
@@ -104,13 +118,16 @@ impl Machine {
             return Err(error.hint("use `--dtype q8` or `--dtype q4`, or `--device cpu`"));
         }
         tell(watch, Event::Note(format!("{short}; the CPU is used")))?;
-        Ok(self.at(&Wanted { device: DeviceChoice::Cpu, ..*wanted }, None, None))
+        Ok(self.at(DeviceChoice::Cpu, None, None))
     }
 
     /// The GPUs that `device` can mean, the emptiest first; none where it is the CPU, or where the driver tells nothing.
     fn candidates(&self, device: DeviceChoice) -> Result<Vec<Gpu>> {
-        if device == DeviceChoice::Cpu || !(device::has_cuda() || self.is_simulated()) {
-            return if let DeviceChoice::Cuda(_) = device { Err(device::no_cuda()) } else { Ok(Vec::new()) };
+        let usable = if self.is_simulated() { Ok(()) } else { cuda::check() };
+        match (usable, device) {
+            (_, DeviceChoice::Cpu) | (Err(_), DeviceChoice::Auto) => return Ok(Vec::new()),
+            (Err(why), DeviceChoice::Cuda(_)) => return Err(why),
+            (Ok(()), _) => {}
         }
         let mut gpus: Vec<Gpu> = self.look().cards.into_iter().filter(|gpu| gpu.cuda.is_some()).collect();
         gpus.sort_by_key(|gpu| Reverse(gpu.free));
@@ -143,12 +160,16 @@ impl Line<'_> {
         loop {
             let gpus = self.machine.candidates(self.wanted.device)?;
             if let Some(gpu) = self.take(&gpus, watch)? {
-                return Ok(self.machine.at(self.wanted, Some(gpu), self.turn.and_then(|(_, turn)| turn)));
+                return Ok(self.machine.at(
+                    self.wanted.device,
+                    Some(gpu),
+                    self.turn.and_then(|(_, turn)| turn),
+                ));
             }
             let fits = gpus.iter().find(|gpu| fits(gpu, self.wanted.bytes));
             if self.wanted.patience.is_some_and(|patience| started.elapsed() >= patience) {
                 return match fits {
-                    Some(gpu) => Ok(self.machine.at(self.wanted, Some(gpu.clone()), None)),
+                    Some(gpu) => Ok(self.machine.at(self.wanted.device, Some(gpu.clone()), None)),
                     None => Err(full(&gpus, self.wanted.bytes)),
                 };
             }
@@ -295,7 +316,7 @@ mod tests {
         for (device, taken) in [("auto", Some(1)), ("cuda", Some(1)), ("cuda:2", Some(2)), ("cpu", None)] {
             let room = machine.room(&wanted(10, device, SOON), &mut silent).unwrap();
             assert_eq!(index(&room), taken, "{device}");
-            assert!(room.open().unwrap().is_cpu(), "what is simulated computes on the CPU");
+            assert!(room.open().unwrap().device.is_cpu(), "what is simulated computes on the CPU");
         }
         let error = machine.room(&wanted(10, "cuda:3", SOON), &mut silent).err().unwrap();
         assert_eq!(error.kind, Kind::Device);
@@ -314,7 +335,7 @@ mod tests {
             ControlFlow::Continue(())
         };
         let room = machine.room(&wanted(101, "auto", None), &mut watch).unwrap();
-        assert!(room.gpu().is_none() && room.open().unwrap().is_cpu());
+        assert!(room.gpu().is_none() && room.open().unwrap().device.is_cpu());
         assert!(matches!(&notes[..], [Event::Note(note)] if note.contains("the CPU is used")), "{notes:?}");
     }
 
@@ -406,7 +427,7 @@ mod tests {
                 scope.spawn(|| {
                     let machine = Machine::simulated(folder.path());
                     let room = machine.room(&wanted(60, "auto", SOON), &mut silent).unwrap();
-                    let holding = room.hold().unwrap();
+                    let holding = room.hold(60).unwrap();
                     assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0);
                     drop(room);
                     at_once.fetch_sub(1, Ordering::SeqCst);

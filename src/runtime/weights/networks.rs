@@ -1,7 +1,7 @@
 //! Each network of a checkpoint, opened from its files.
 
 use super::{Checkpoint, File, cmvn, npy, onnx, torch, yaml};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::models::flow::{self, Flow};
 use crate::models::linguistic::{self, LinguisticTokenizer};
 use crate::models::llm::config::Config;
@@ -149,11 +149,14 @@ fn part<T: DeserializeOwned + Default>(path: &Path, key: Option<&str>) -> Result
     serde_json::from_value(value).map_err(fail)
 }
 
-/// Whatever goes wrong while a network is made from a file is an error of that file.
+/// Whatever goes wrong while a network is made from a file is an error of that file, unless it is the GPU's.
 pub(super) fn in_file<T>(path: &Path, made: Result<T>) -> Result<T> {
     made.map_err(|error| {
+        if error.kind == Kind::Device {
+            return error;
+        }
         let hint = error.hint.clone();
-        let named = Error { kind: crate::error::Kind::Model, hint: None, ..error };
+        let named = Error { kind: Kind::Model, hint: None, ..error };
         let named = named.context(format!("cannot use `{}`", path.display()));
         hint.into_iter().fold(named, Error::hint)
     })

@@ -1,6 +1,7 @@
 //! Named tensors inside mapped files, materialised one at a time: the backend that all weight formats share.
 
 use crate::error::{Error, Result};
+use crate::runtime::cuda;
 use bytes::Bytes;
 use candle_core::{D, DType, Device, Result as NetResult, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -130,7 +131,7 @@ impl Stored {
                     .to_dtype(dtype)?
                     .to_device(device)
             }
-            _ => Tensor::from_raw_buffer(bytes, self.element.dtype(), shape, device)?.to_dtype(dtype),
+            _ => cuda::upload(bytes, self.element.dtype(), shape, device)?.to_dtype(dtype),
         }
     }
 }

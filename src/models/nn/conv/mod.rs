@@ -14,6 +14,7 @@ mod transposed;
 use super::activation::Activation;
 use super::host;
 use super::matrix::{Finish, Matrix};
+use super::product::product;
 use super::simd::vectors::Width;
 use super::winograd::Turned;
 use candle_core::{Result, Tensor, bail};
@@ -186,7 +187,7 @@ impl Conv1d {
         let shape = (plan.batch, plan.rows_out, plan.c_out);
         if let Kernel::Dense(kernel) = &self.kernel {
             let x = if before.is_nothing() { x.clone() } else { before.forward(x)? };
-            let y = plan.gather(&x)?.matmul(kernel)?.reshape(shape)?;
+            let y = product(&plan.gather(&x)?, kernel)?.reshape(shape)?;
             let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
             let y = activation.forward(&y)?;
             return base.map_or(Ok(y.clone()), |base| base + &y);

@@ -8,6 +8,7 @@ use super::super::map;
 use super::Wanted;
 use crate::error::{Error, Result};
 use crate::models::nn::dense::HalfRows;
+use crate::models::nn::host;
 use crate::models::nn::linear::{Linear, WeightKind};
 use crate::models::nn::source::{Request, Role, Source, Table};
 use crate::models::nn::tiles::{self, Tiles};
@@ -280,7 +281,7 @@ impl Source for Quantised {
         let &[outputs, inputs] = entry.dims.as_slice() else {
             return Err(Error::internal(format!("`{}` is not a matrix", request.name())));
         };
-        let on_cpu = self.device.is_cpu();
+        let on_cpu = host::has_loops(&self.device);
         let linear = match (entry.blocks, entry.blocks.tiles()) {
             (_, Some(blocks)) => {
                 let tiles = Tiles::new(bytes, blocks, outputs, inputs)?;
@@ -299,7 +300,7 @@ impl Source for Quantised {
     fn table(&self, request: &Request) -> Result<Table> {
         let (entry, bytes) = self.find(request)?;
         match entry.dims.as_slice() {
-            &[rows, columns] if self.device.is_cpu() => {
+            &[rows, columns] if host::has_loops(&self.device) => {
                 Ok(Table::Half(HalfRows::new(bytes, DType::BF16, rows, columns)?))
             }
             _ => Ok(Table::Dense(self.dense(entry, &bytes, DType::BF16)?)),

@@ -1,0 +1,50 @@
+//! What the linker gets in place of the CUDA libraries.
+//!
+//! candle asks for `-lcuda -lnvrtc -lcurand -lcublas -lcublasLt -lcudart`, and a program that is linked to those does not start
+//! without them. Here they are archives instead: empty ones where `src/runtime/cuda/stubs.rs` defines the functions, and the
+//! static CUDA runtime, which looks for the driver by itself when the first kernel starts.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+const EMPTY: &[u8] = b"!<arch>\n";
+const OPENED_AT_RUN_TIME: [&str; 5] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt"];
+
+/// Where toolkits of different makes keep their libraries.
+const FOLDERS: [&str; 3] = ["lib64", "lib", "targets/x86_64-linux/lib"];
+const RUNTIME: &str = "libcudart_static.a";
+
+/// Tells Cargo where the archives are, when the program is built with CUDA.
+pub fn link() -> io::Result<()> {
+    println!("cargo::rerun-if-env-changed=CUDA_HOME");
+    println!("cargo::rerun-if-env-changed=CUDA_PATH");
+    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return Ok(());
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
+    for library in OPENED_AT_RUN_TIME {
+        fs::write(archive(&out, library), EMPTY)?;
+    }
+    let archive_of_runtime = archive(&out, "cudart");
+    if let Some(runtime) = runtime() {
+        fs::copy(runtime, archive_of_runtime)?;
+    } else {
+        println!(
+            "cargo::warning=no {RUNTIME} in $CUDA_HOME: types can be checked, but nothing can be linked"
+        );
+        fs::write(archive_of_runtime, EMPTY)?;
+    }
+    println!("cargo::rustc-link-search=native={}", out.display());
+    Ok(())
+}
+
+fn archive(folder: &Path, library: &str) -> PathBuf {
+    folder.join(format!("lib{library}.a"))
+}
+
+fn runtime() -> Option<PathBuf> {
+    let named = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let homes = named.chain(["/usr/local/cuda".into(), "/opt/cuda".into()]);
+    let places = homes.flat_map(|home| FOLDERS.map(|folder| home.join(folder).join(RUNTIME)));
+    places.into_iter().find(|path| path.is_file())
+}
