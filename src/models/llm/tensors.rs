@@ -91,11 +91,14 @@ mod tests {
 
     #[test]
     fn tensors_give_what_loops_give() {
-        for (kind, accepted) in [(WeightKind::F32, 1e-4), (WeightKind::Bf16, 0.25), (WeightKind::Q8, 0.1)] {
+        // Both ways round a product of 8-bit numbers, or of brain floats, at other places.
+        for (kind, accepted) in [(WeightKind::F32, 1e-5), (WeightKind::Bf16, 0.05), (WeightKind::Q8, 0.05)] {
             let (loops, tensors) = (logits(kind), through_tensors(|| logits(kind)));
             assert_eq!(loops.len(), tensors.len());
-            let largest = loops.iter().zip(&tensors).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(largest < accepted, "{kind}: {largest}");
+            let length = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+            let difference = length(&mut loops.iter().zip(&tensors).map(|(a, b)| a - b));
+            let relative = difference / length(&mut loops.iter().copied());
+            assert!(relative < accepted, "{kind}: {relative}");
             assert!(loops.iter().any(|logit| logit.abs() > 0.5), "{kind}: nothing was computed");
         }
     }
