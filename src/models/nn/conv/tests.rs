@@ -1,3 +1,5 @@
+//! Each kernel of this folder beside its definition.
+
 use super::*;
 use candle_core::{DType, Device};
 use proptest::prelude::*;
