@@ -12,6 +12,7 @@ use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::DepthwiseConv1d;
 use crate::models::nn::norm::LayerNorm;
+use crate::models::nn::rows::picked;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -267,9 +268,7 @@ impl Layer {
         let all = split(qkv)?;
         let mask = Bias::Mask(&masks.scores);
         let attended = if let Some(cache) = cache {
-            let kv = qkv.narrow(2, d, 2 * d)?;
-            let current = kv.reshape((pass.groups, queries, 2 * d))?;
-            let kv = split(&Tensor::cat(&[&earlier(&kv, pass, cache)?, &current], 1)?)?;
+            let kv = split(&with_earlier(qkv, pass, cache)?)?;
             attention(&part(&all, 0)?, &part(&kv, 0)?, &part(&kv, 1)?, mask)?
         } else {
             attention(&part(&all, 0)?, &part(&all, 1)?, &part(&all, 2)?, mask)?
@@ -278,15 +277,27 @@ impl Layer {
     }
 }
 
-/// Keys and values before each group, [groups, reach, 2 d], from those of all chunks [chunks, window, 2 d].
+/// Keys and values that each group sees, first those before it, [groups, reach + queries, 2 d], of [chunks, window, 3 d].
 ///
 /// The cache keeps its `reach` rows, now the last ones of this pass.
-fn earlier(kv: &Tensor, pass: &Pass, cache: &mut Tensor) -> CandleResult<Tensor> {
-    let (kept, reach) = (pass.chunking.kept(), cache.dim(0)?);
-    let flat = Tensor::cat(&[&*cache, &kv.narrow(1, 0, kept)?.flatten(0, 1)?], 0)?;
-    *cache = flat.narrow(0, pass.chunks * kept, reach)?.force_contiguous()?;
-    let before = |group: usize| flat.narrow(0, group * pass.per_group * kept, reach);
-    Tensor::stack(&(0..pass.groups).map(before).collect::<CandleResult<Vec<_>>>()?, 0)
+fn with_earlier(qkv: &Tensor, pass: &Pass, cache: &mut Tensor) -> CandleResult<Tensor> {
+    let (kept, window, queries) = (pass.chunking.kept(), pass.chunking.window(), pass.queries());
+    let (reach, width) = cache.dims2()?;
+    let current = qkv.flatten(0, 1)?.narrow(1, qkv.dim(2)? - width, width)?;
+    // The rows that were kept before this pass, then those that are kept of each chunk.
+    let lasting = |row: usize| match row.checked_sub(reach) {
+        None => (0, row),
+        Some(row) => (1, row / kept * window + row % kept),
+    };
+    let group = |group: usize| {
+        let earlier = (0..reach).map(move |row| lasting(group * pass.per_group * kept + row));
+        earlier.chain((0..queries).map(move |row| (1, group * queries + row)))
+    };
+    let seen: Vec<_> = (0..pass.groups).flat_map(group).collect();
+    let last: Vec<_> = (0..reach).map(|row| lasting(pass.chunks * kept + row)).collect();
+    let all = picked(&[cache, &current], &seen)?.reshape((pass.groups, reach + queries, width))?;
+    *cache = picked(&[cache, &current], &last)?;
+    Ok(all)
 }
 
 /// The memory kernel with padding that keeps the number of rows, `shift` rows further into the past.

@@ -11,6 +11,7 @@ mod matrix;
 pub mod norm;
 pub mod picture;
 pub(crate) mod product;
+pub mod rows;
 pub(crate) mod simd;
 pub mod source;
 pub mod sums;
