@@ -130,6 +130,13 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // A process that is just being started has a copy of the file, which would go on holding the lock.
+        let _ = self.file.unlock();
+    }
+}
+
 fn line(record: &Record) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
