@@ -42,14 +42,18 @@ pub(crate) fn values(x: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
     }
 }
 
-/// All values behind an f32 tensor in the CPU's memory, whatever part of them it shows.
-pub(crate) fn all_values(x: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
-    let (storage, _) = x.storage_and_layout();
+/// The values from the first one of an f32 tensor in the CPU's memory on, those between its rows included. What it shows lies at
+/// its strides; the values of a row, its last dimension, follow each other.
+pub(crate) fn rows(x: &Tensor) -> Result<impl Deref<Target = [f32]> + Sync + '_> {
+    let (storage, layout) = x.storage_and_layout();
     let end = match &*storage {
         Storage::Cpu(CpuStorage::F32(values)) => values.len(),
         _ => bail!("f32 values on the CPU expected, not {:?}", x.dtype()),
     };
-    Ok(Values { storage, range: 0..end })
+    if layout.stride().last() != Some(&1) {
+        bail!("rows without gaps between their values expected, not {layout:?}");
+    }
+    Ok(Values { range: layout.start_offset()..end, storage })
 }
 
 struct Values<S> {

@@ -3,7 +3,6 @@
 use super::host;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
-use std::ops::Deref;
 
 /// Values that one task copies.
 const BLOCK: usize = 1 << 14;
@@ -21,12 +20,13 @@ pub fn picked(parts: &[&Tensor], picks: &[(usize, usize)]) -> Result<Tensor> {
     if !parts.iter().copied().all(host::is_here) {
         return joined(parts, picks);
     }
-    let parts = parts.iter().map(|part| Rows::of(part)).collect::<Result<Vec<_>>>()?;
+    let steps: Vec<usize> = parts.iter().map(|part| part.stride()[0]).collect();
+    let parts = parts.iter().map(|part| host::rows(part)).collect::<Result<Vec<_>>>()?;
     let mut out = host::zeros(picks.len() * width);
     let each = (BLOCK / width).max(1);
     out.par_chunks_mut(each * width).zip(picks.par_chunks(each)).for_each(|(out, picks)| {
         for (out, &(part, row)) in out.chunks_exact_mut(width).zip(picks) {
-            out.copy_from_slice(parts[part].row(row, width));
+            out.copy_from_slice(&parts[part][row * steps[part]..][..width]);
         }
     });
     host::tensor(out, (picks.len(), width))
@@ -39,26 +39,6 @@ fn joined(parts: &[&Tensor], picks: &[(usize, usize)]) -> Result<Tensor> {
     let rows = Tensor::from_vec(rows, picks.len(), parts[0].device())?;
     let parts = parts.iter().map(|part| part.contiguous()).collect::<Result<Vec<_>>>()?;
     Tensor::cat(&parts, 0)?.index_select(&rows, 0)
-}
-
-/// A tensor whose rows are contiguous, whatever lies between them.
-struct Rows<V> {
-    values: V,
-    start: usize,
-    step: usize,
-}
-
-impl Rows<()> {
-    fn of(x: &Tensor) -> Result<Rows<impl Deref<Target = [f32]> + Sync + '_>> {
-        let &[step, 1] = x.stride() else { bail!("rows with gaps between their values") };
-        Ok(Rows { values: host::all_values(x)?, start: x.layout().start_offset(), step })
-    }
-}
-
-impl<V: Deref<Target = [f32]>> Rows<V> {
-    fn row(&self, row: usize, width: usize) -> &[f32] {
-        &self.values[self.start + row * self.step..][..width]
-    }
 }
 
 #[cfg(test)]

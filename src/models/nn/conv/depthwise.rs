@@ -72,8 +72,8 @@ impl DepthwiseConv1d {
         let (batch, rows, channels) = x.dims3()?;
         // A view of some columns is read where it is.
         let x = if x.stride()[2] == 1 { x.clone() } else { x.contiguous()? };
-        let (start, strides) = (x.layout().start_offset(), (x.stride()[0], x.stride()[1]));
-        let (x, kernel) = (host::all_values(&x)?, host::values(&self.kernel)?);
+        let strides = (x.stride()[0], x.stride()[1]);
+        let (x, kernel) = (host::rows(&x)?, host::values(&self.kernel)?);
         let (existing, base) =
             (existing.map(Tensor::contiguous).transpose()?, base.map(Tensor::contiguous).transpose()?);
         let bias = self.bias.as_ref().map(host::values).transpose()?;
@@ -89,7 +89,7 @@ impl DepthwiseConv1d {
         out.par_chunks_mut(block * channels.max(1)).enumerate().for_each(|(index, out)| {
             let first = index * block;
             widest(ShiftedProducts {
-                x: &x[start..],
+                x: &x,
                 strides,
                 rows: (rows, rows_out),
                 existing: existing.as_deref(),
