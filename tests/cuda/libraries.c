@@ -1,7 +1,8 @@
 /* Stands in for NVIDIA's driver, cuBLAS and cuRAND: memory is the host's, and no kernel runs.
  *
  * As on a card, a copy from page-locked memory is only promised when its call returns: it happens when somebody waits for it, so
- * whoever writes into the buffer too early changes what arrives. MOCK_MEMORY is the size of the card in bytes, and MOCK_LOG a
+ * whoever writes into the buffer too early changes what arrives. An event stands for the copies that were promised when it was
+ * recorded; one that never was stands for none. MOCK_MEMORY is the size of the card in bytes, and MOCK_LOG a
  * file that gets a line for each call that a test wants to know of. */
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@ enum { SUCCESS = 0, OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719, COPIES = 64, LOCKED 
 static struct { void *to; const void *from; size_t bytes; } promised[COPIES];
 static struct { char *start; size_t bytes; } locked[LOCKED];
 static int promises, locks;
+static long kept; /* Copies that happened. */
 static size_t used;
 static int broken;
 
@@ -24,11 +26,15 @@ static void note(const char *what, unsigned long long number) {
     fclose(log);
 }
 
-static int keep_promises(void) {
-    for (int i = 0; i < promises; i++) memcpy(promised[i].to, promised[i].from, promised[i].bytes);
-    promises = 0;
+static int keep_some(int count) {
+    if (count < 0) count = 0;
+    for (int i = 0; i < count; i++) memcpy(promised[i].to, promised[i].from, promised[i].bytes);
+    memmove(promised, promised + count, (promises - count) * sizeof *promised);
+    promises -= count, kept += count;
     return broken ? LAUNCH_FAILED : SUCCESS;
 }
+
+static int keep_promises(void) { return keep_some(promises); }
 
 static int is_locked(const char *from) {
     for (int i = 0; i < locks; i++)
@@ -51,10 +57,10 @@ int cuStreamCreate(void **stream, unsigned flags) { return *stream = &promises, 
 int cuStreamDestroy_v2(void *stream) { return SUCCESS; }
 int cuStreamSynchronize(void *stream) { return keep_promises(); }
 int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { return SUCCESS; }
-int cuEventCreate(void **event, unsigned flags) { return *event = &locks, note("event", flags), SUCCESS; }
-int cuEventDestroy_v2(void *event) { return SUCCESS; }
-int cuEventRecord(void *event, void *stream) { return SUCCESS; }
-int cuEventSynchronize(void *event) { return keep_promises(); }
+int cuEventCreate(void **event, unsigned flags) { return *event = calloc(1, sizeof kept), note("event", flags), SUCCESS; }
+int cuEventDestroy_v2(void *event) { return free(event), SUCCESS; }
+int cuEventRecord(long *event, void *stream) { return *event = kept + promises, SUCCESS; }
+int cuEventSynchronize(long *event) { return keep_some(*event - kept); }
 int cuModuleLoadData(void **module, const void *image) { return *module = &broken, SUCCESS; }
 int cuModuleUnload(void *module) { return SUCCESS; }
 int cuModuleGetFunction(void **function, void *module, const char *name) { return *function = &broken, SUCCESS; }

@@ -4,8 +4,9 @@
 //! stay in place take turns instead: while the card reads one, all cores fill the other from the file.
 #![allow(unsafe_code)] // Memory that is written before it is read, and tensors seen as bytes.
 
+use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaStream, DeviceRepr, HostSlice, PinnedHostSlice, SyncOnDrop,
+    CudaContext, CudaEvent, CudaStream, CudaViewMut, DeviceRepr, PinnedHostSlice,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::op::BackpropOp;
@@ -59,62 +60,57 @@ fn staged<T: CudaDType + DeviceRepr>(bytes: &[u8], device: &CudaDevice) -> Resul
     let view = unsafe { weights.transmute_mut::<u8>(bytes.len()) };
     let Some(mut view) = view else { candle_core::bail!("{} bytes are no tensor", bytes.len()) };
     for (piece, start) in bytes.chunks(BUFFER).zip((0..).step_by(BUFFER)) {
-        let buffer = staging.filled(piece)?;
-        stream.memcpy_htod(&buffer, &mut view.slice_mut(start..start + piece.len())).w()?;
+        staging.send(piece, &stream, &mut view.slice_mut(start..start + piece.len()))?;
     }
     Ok(CudaStorage::wrap_cuda_slice(weights, device.clone()))
 }
 
 /// Two buffers that take turns.
 struct Staging {
-    buffers: [PinnedHostSlice<u8>; 2],
+    buffers: [Buffer; 2],
     next: usize,
 }
 
 impl Staging {
     fn new(context: &Arc<CudaContext>) -> Result<Self> {
-        // SAFETY: a piece is written into a buffer before that much of it is read.
-        let buffer = || unsafe { context.alloc_pinned_with_flags(BUFFER, 0) }.w();
-        Ok(Self { buffers: [buffer()?, buffer()?], next: 0 })
+        Ok(Self { buffers: [Buffer::new(context)?, Buffer::new(context)?], next: 0 })
     }
 
     fn is_of(&self, context: &Arc<CudaContext>) -> bool {
-        Arc::ptr_eq(self.buffers[0].context(), context)
+        Arc::ptr_eq(self.buffers[0].memory.context(), context)
     }
 
-    /// The buffer whose turn it is, with `piece` in it; waits until the card has read what was in it before.
-    fn filled(&mut self, piece: &[u8]) -> Result<Filled<'_>> {
+    /// Sends `piece` on its way through the buffer whose turn it is.
+    fn send(&mut self, piece: &[u8], stream: &Arc<CudaStream>, to: &mut CudaViewMut<'_, u8>) -> Result<()> {
         let buffer = &mut self.buffers[self.next];
         self.next = 1 - self.next;
-        let bytes = &mut buffer.as_mut_slice().w()?[..piece.len()];
+        buffer.read.synchronize().w()?;
+        let bytes = &mut buffer.memory.as_mut_slice().w()?[..piece.len()];
         bytes.par_chunks_mut(RUN).zip(piece.par_chunks(RUN)).for_each(|(to, from)| to.copy_from_slice(from));
-        Ok(Filled { buffer, length: piece.len() })
+        stream.memcpy_htod(&*bytes, to).w()?;
+        buffer.read.record(stream).w()
     }
 }
 
-/// The part of a buffer that holds something.
-struct Filled<'a> {
-    buffer: &'a mut PinnedHostSlice<u8>,
-    length: usize,
+/// Page-locked memory.
+struct Buffer {
+    memory: PinnedHostSlice<u8>,
+    /// When the card has read it. The memory has an event of its own, which cudarc leaves alone while events are not tracked.
+    read: CudaEvent,
 }
 
-impl HostSlice<u8> for Filled<'_> {
-    fn len(&self) -> usize {
-        self.length
+impl Buffer {
+    fn new(context: &Arc<CudaContext>) -> Result<Self> {
+        let read = context.new_event(Some(CUevent_flags::CU_EVENT_BLOCKING_SYNC)).w()?;
+        // SAFETY: a piece is written into the memory before that much of it is read.
+        let memory = unsafe { context.alloc_pinned_with_flags(BUFFER, 0) }.w()?;
+        Ok(Self { memory, read })
     }
+}
 
-    unsafe fn stream_synced_slice<'a>(&'a self, stream: &'a CudaStream) -> (&'a [u8], SyncOnDrop<'a>) {
-        // SAFETY: the caller keeps the promise that it gives to this function.
-        let (bytes, used) = unsafe { self.buffer.stream_synced_slice(stream) };
-        (&bytes[..self.length], used)
-    }
-
-    unsafe fn stream_synced_mut_slice<'a>(
-        &'a mut self,
-        stream: &'a CudaStream,
-    ) -> (&'a mut [u8], SyncOnDrop<'a>) {
-        // SAFETY: the caller keeps the promise that it gives to this function.
-        let (bytes, used) = unsafe { self.buffer.stream_synced_mut_slice(stream) };
-        (&mut bytes[..self.length], used)
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // The memory may go when nobody reads it any more, or when the context is broken.
+        let _ = self.read.synchronize();
     }
 }
