@@ -303,7 +303,7 @@ fn long_context(
     }
     if file.has("picked_logits") {
         let positions: Vec<u32> = ids(file, "picked_positions")?;
-        let positions = Tensor::from_slice(&positions, positions.len(), &Device::Cpu)?;
+        let positions = Tensor::from_slice(&positions, positions.len(), logits.device())?;
         let found = logits.index_select(&positions, 0)?;
         report.check(stage, "picked_logits", &file.expected("picked_logits", tolerance)?, &found);
     }
