@@ -26,7 +26,8 @@ const COPIED: usize = 1 << 30;
 fn main() {
     let device = random::device();
     let layers = if device.is_cpu() { 1 } else { Config::default().num_hidden_layers };
-    through_tensors(|| measure(&device, layers).expect("measurements"));
+    let measure = || measure(&device, layers).expect("measurements");
+    if device.is_cpu() { through_tensors(measure) } else { measure() }
 }
 
 fn measure(device: &Device, layers: usize) -> Result<()> {
@@ -43,21 +44,49 @@ fn measure(device: &Device, layers: usize) -> Result<()> {
             f64::from(count) / seconds
         );
     }
-    for count in [1, 4, 16] {
-        let mut caches: Vec<Cache> = (0..count).map(|_| read(&model, &head, 500)).collect();
-        let (mut work, ids) = (Workspace::default(), vec![7; count]);
-        let seconds = best(if device.is_cpu() { 3 } else { 50 }, || {
-            let mut caches: Vec<&mut Cache> = caches.iter_mut().collect();
-            drop(model.decode(&mut work, &mut caches, &ids, &head).expect("logits"));
-        });
-        let (rate, part) = (count as f64 / seconds, bytes / seconds / memory);
-        println!(
-            "decode x {count:>2}:  {:>8.2} ms, {rate:>7.1} tokens/s, {:.0} % of the memory's pace",
-            1e3 * seconds,
-            100.0 * part
-        );
+    for (count, positions) in [(1, 500), (1, 2000), (4, 500), (8, 500)] {
+        let mut caches: Vec<Cache> = (0..count).map(|_| read(&model, &head, positions)).collect();
+        let times = if device.is_cpu() { 3 } else { 50 };
+        let mut decode = || decode(&model, &head, &mut caches, times);
+        println!("decode x {count} behind {positions:>4}: {}", pace(decode(), count, bytes, memory));
+        if device.is_cuda() {
+            println!("        through tensors: {}", pace(through_tensors(decode), count, bytes, memory));
+        }
     }
+    let beside = if is_the_same_beside_others(&model, &head) { "the same" } else { "not the same" };
+    println!("logits of a conversation alone and beside seven others: {beside} to the last bit");
     Ok(())
+}
+
+/// Whether conversations of different lengths get the logits beside each other that each gets alone.
+fn is_the_same_beside_others(model: &Model, head: &Unembedding) -> bool {
+    let logits = |lengths: &[u32]| {
+        let mut caches: Vec<Cache> = lengths.iter().map(|&length| read(model, head, length)).collect();
+        let (mut work, mut all) = (Workspace::default(), vec![Vec::new(); lengths.len()]);
+        for step in 0..10 {
+            let ids: Vec<u32> = lengths.iter().map(|length| length + step).collect();
+            let mut caches: Vec<&mut Cache> = caches.iter_mut().collect();
+            let found = model.decode(&mut work, &mut caches, &ids, head).expect("logits");
+            all.iter_mut().zip(found).for_each(|(all, found)| all.extend_from_slice(found));
+        }
+        all
+    };
+    let lengths = [300, 41, 7, 512, 513, 130, 64, 250];
+    logits(&lengths) == lengths.map(|length| logits(&[length]).remove(0))
+}
+
+/// Seconds of a step of all conversations.
+fn decode(model: &Model, head: &Unembedding, caches: &mut [Cache], times: usize) -> f64 {
+    let (mut work, ids) = (Workspace::default(), vec![7; caches.len()]);
+    best(times, || {
+        let mut caches: Vec<&mut Cache> = caches.iter_mut().collect();
+        drop(model.decode(&mut work, &mut caches, &ids, head).expect("logits"));
+    })
+}
+
+fn pace(seconds: f64, count: usize, bytes: f64, memory: f64) -> String {
+    let (rate, part) = (count as f64 / seconds, bytes / seconds / memory);
+    format!("{:.2} ms, {rate:.1} tokens/s, {:.0} % of the memory's pace", 1e3 * seconds, 100.0 * part)
 }
 
 /// A conversation that has read so many ids.

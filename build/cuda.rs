@@ -5,6 +5,7 @@
 //! static CUDA runtime, which looks for the driver by itself when the first kernel starts.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 const EMPTY: &[u8] = b"!<arch>\n";
@@ -35,6 +36,37 @@ pub fn link() -> io::Result<()> {
         fs::write(archive_of_runtime, EMPTY)?;
     }
     println!("cargo::rustc-link-search=native={}", out.display());
+    compile(&out)
+}
+
+/// Kernels of our own, and whether they are many.
+const KERNELS: [(&str, bool); 3] = [
+    ("src/models/llm/kernels/decode.cu", true),
+    ("src/models/llm/kernels/prompt.cu", true),
+    ("src/models/nn/kernels/rows.cu", false),
+];
+
+/// Many kernels come as machine code, since drivers take seconds to compile them: of the two generations that differ, and for later
+/// ones as code of the virtual machine.
+const MANY: [&str; 3] =
+    ["-fatbin", "-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=[sm_90,compute_90]"];
+const FEW: [&str; 2] = ["-ptx", "-arch=compute_80"];
+
+fn compile(out: &Path) -> io::Result<()> {
+    println!("cargo::rerun-if-env-changed=NVCC");
+    let in_toolkit = ["CUDA_HOME", "CUDA_PATH"].into_iter().find_map(env::var_os);
+    let compiler = env::var_os("NVCC").map(PathBuf::from);
+    let compiler = compiler.or(in_toolkit.map(|home| Path::new(&home).join("bin/nvcc")));
+    let compiler = compiler.unwrap_or_else(|| "nvcc".into());
+    for (kernels, are_many) in KERNELS.map(|(path, are_many)| (Path::new(path), are_many)) {
+        let (form, extension) = if are_many { (&MANY[..], "fatbin") } else { (&FEW[..], "ptx") };
+        let image = out.join(kernels.with_extension(extension).file_name().unwrap_or_default());
+        let ended = Command::new(&compiler).args(form).arg("-o").arg(image).arg(kernels).status()?;
+        if !ended.success() {
+            let (compiler, kernels) = (compiler.display(), kernels.display());
+            return Err(io::Error::other(format!("`{compiler}` could not compile `{kernels}`: {ended}")));
+        }
+    }
     Ok(())
 }
 

@@ -44,15 +44,19 @@ cargo bench --locked "${features[@]}" --bench stages -- "${stages[@]}" 2>/dev/nu
 say a clone through a daemon: it loads, then it is ready, then it comes back from RAM
 voice=(--voice tests/data/audio/lighthouse.flac --voice-text "What the recording says." --refresh --max-length 800)
 text="Ten seconds of speech are about thirty words, so that this sentence has to go on for a while, and then for a while longer."
-clone() { run clone "$text" "${voice[@]}" -o "$work/out.wav" --force --json; }
+# The last word stands for the samples, which stay the same whichever process speaks.
+clone() {
+    run clone "$text" "${voice[@]}" -o "$work/out.wav" --force --json
+    md5sum <"$work/out.wav" | cut -c 1-8
+}
 run serve >"$work/daemon.log" 2>&1 &
 daemon=$!
 until run gpu status --json 2>/dev/null | grep -q '"daemon":{'; do sleep 0.1; done
 for turn in loading ready; do
-    echo "$turn: $(clone)"
+    echo "$turn:" $(clone)
 done
 echo "first sound, when ready: $(seconds bash -c '"$@" | head -c 4800' - \
     "$root/target/release/stepaudio" clone "$text" "${voice[@]}" -o - --format pcm)"
 echo "unload: $(seconds "$root/target/release/stepaudio" gpu unload)"
-echo "restored: $(clone)"
+echo restored: $(clone)
 echo "release: $(run gpu release --json)"

@@ -1,6 +1,6 @@
 //! Voices that are wanted next, each analysed on a thread of its own while something else is generated.
 //!
-//! On a CPU only: a GPU has one stream for each thread, and what one writes another may not see yet.
+//! On a CPU only: a GPU does the work of all threads one after the other.
 
 use super::cache::key::SoundId;
 use crate::error::Result;

@@ -2,6 +2,7 @@
 
 use crate::models::nn::activation::Activation;
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
+use crate::models::nn::product::contiguous;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -37,7 +38,7 @@ impl CausalConv {
         };
         // A copy, because a view would keep all rows alive.
         *past = Some(joined.narrow(1, rows, context)?.force_contiguous()?);
-        self.0.forward(&joined)?.narrow(1, context, rows)?.contiguous()
+        contiguous(&self.0.forward(&joined)?.narrow(1, context, rows)?)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::models::nn::activation::Activation;
 use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::norm::{LayerNorm, layer_norm};
+use crate::models::nn::product::contiguous;
 use crate::models::nn::sums::gated;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -236,7 +237,7 @@ impl Attention {
         let Some((cache, window)) = past else {
             return self.out.forward(&attention(&q, &k, &v, Bias::None)?);
         };
-        let (k, v) = (k.contiguous()?, v.contiguous()?);
+        let (k, v) = (contiguous(&k)?, contiguous(&v)?);
         let (k, v) = match cache {
             Some((keys, values)) => (window.prepend(&k, keys)?, window.prepend(&v, values)?),
             None => (k, v),

@@ -5,6 +5,7 @@
 
 use super::cache::Tensors;
 use super::config::Config;
+use super::kernels::Kernels;
 use crate::models::nn::product::product;
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -28,6 +29,15 @@ pub(super) struct Attention {
     slopes: Tensor,
 }
 
+/// How scores become shares: softmax in f32 over the scaled and penalised scores.
+#[derive(Debug)]
+pub(super) enum Softmax<'a> {
+    /// In one pass.
+    Kernel(&'a Kernels),
+    /// With these penalties `[heads, n, positions]`.
+    Penalties(Tensor),
+}
+
 impl Attention {
     pub(super) fn new(config: &Config, device: &Device) -> Result<Self> {
         let slopes = slopes(config.num_attention_heads);
@@ -46,11 +56,11 @@ impl Attention {
         projected: &Tensor,
         layer: usize,
         conversations: &[&mut Tensors],
-        penalties: &[Tensor],
+        softmax: &[Softmax<'_>],
     ) -> Result<Tensor> {
         let each = projected.dim(0)? / conversations.len().max(1);
-        let mixed = conversations.iter().zip(penalties).enumerate().map(|(index, (cache, penalties))| {
-            self.forward(&projected.narrow(0, index * each, each)?, layer, cache, penalties)
+        let mixed = conversations.iter().zip(softmax).enumerate().map(|(index, (cache, softmax))| {
+            self.forward(&projected.narrow(0, index * each, each)?, layer, cache, softmax)
         });
         let mixed = mixed.collect::<Result<Vec<_>>>()?;
         if let [one] = mixed.as_slice() { Ok(one.clone()) } else { Tensor::cat(&mixed, 0) }
@@ -65,7 +75,7 @@ impl Attention {
         projected: &Tensor,
         layer: usize,
         cache: &Tensors,
-        penalties: &Tensor,
+        softmax: &Softmax<'_>,
     ) -> Result<Tensor> {
         let n = projected.dim(0)?;
         let (groups, heads) = (self.groups, self.groups * self.heads_per_group);
@@ -78,17 +88,38 @@ impl Attention {
         let queries = part(0, heads)?.reshape((groups, self.heads_per_group * n, self.head_size))?;
         let scores = product(&queries, &keys.t()?)?; // [groups, heads per group * n, positions]
         let positions = keys.dim(1)?;
-        let weights = self.weights(&scores.reshape((heads, n, positions))?, penalties)?;
+        let weights = self.weights(scores.reshape((heads, n, positions))?, softmax)?;
         let weights = weights.reshape((groups, self.heads_per_group * n, positions))?;
         let mixed = product(&weights, &values)?.reshape((heads, n, self.head_size))?;
         mixed.transpose(0, 1)?.contiguous()?.reshape((n, heads * self.head_size))
     }
 
-    /// Softmax in f32 over the scaled and penalised `scores: [heads, n, positions]`.
-    fn weights(&self, scores: &Tensor, penalties: &Tensor) -> Result<Tensor> {
+    /// The shares that `scores: [heads, n, positions]` become.
+    fn weights(&self, scores: Tensor, softmax: &Softmax<'_>) -> Result<Tensor> {
         let scale = 1.0 / (self.head_size as f64).sqrt();
-        let scaled = ((scores.to_dtype(DType::F32)? * scale)? + penalties)?;
-        candle_nn::ops::softmax_last_dim(&scaled)?.to_dtype(scores.dtype())
+        match softmax {
+            Softmax::Kernel(kernels) => {
+                kernels.softmax(&scores, scale as f32)?;
+                Ok(scores)
+            }
+            Softmax::Penalties(penalties) => {
+                let scaled = ((scores.to_dtype(DType::F32)? * scale)? + penalties)?;
+                candle_nn::ops::softmax_last_dim(&scaled)?.to_dtype(scores.dtype())
+            }
+        }
+    }
+
+    /// What makes shares of the scores of a step with `n` queries behind the positions in `cache`, which has room for them.
+    pub(super) fn softmax<'k>(
+        &self,
+        cache: &Tensors,
+        n: usize,
+        kernels: Option<&'k Kernels>,
+    ) -> Result<Softmax<'k>> {
+        Ok(match kernels {
+            Some(kernels) => Softmax::Kernel(kernels),
+            None => Softmax::Penalties(self.penalties(cache, n)?),
+        })
     }
 
     /// The penalties of a step with `n` queries behind the positions in `cache`, which has room for them, for all layers:

@@ -109,9 +109,15 @@ impl Tensors {
         Ok(())
     }
 
+    /// Keys and values of one layer with the room behind them, `[groups, capacity, head size]` each.
+    pub(super) fn layer(&self, index: usize) -> (&Tensor, &Tensor) {
+        let (keys, values) = &self.layers[index];
+        (keys, values)
+    }
+
     /// Writes `keys` and `values` `[groups, n, head size]` behind the known positions; returns views of all.
     pub(super) fn append(&self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (all_keys, all_values) = &self.layers[layer];
+        let (all_keys, all_values) = self.layer(layer);
         all_keys.slice_set(&keys.contiguous()?, 1, self.length)?;
         all_values.slice_set(&values.contiguous()?, 1, self.length)?;
         let total = self.length + keys.dim(1)?;

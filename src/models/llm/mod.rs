@@ -6,6 +6,8 @@ pub mod config;
 mod cpu;
 pub mod edits;
 pub mod generate;
+#[cfg_attr(not(feature = "cuda"), path = "kernels/absent.rs")]
+mod kernels;
 pub mod model;
 mod pages;
 pub mod prefixes;

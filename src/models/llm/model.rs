@@ -7,6 +7,7 @@ use super::attention::Attention;
 use super::cache::{Cache, Memory};
 use super::config::Config;
 use super::cpu::{Buffers, Pace};
+use super::kernels::Kernels;
 use super::pages::PagedAttention;
 use crate::error::{Error, Result};
 use crate::models::nn::host;
@@ -45,6 +46,8 @@ pub struct Model {
     pub(super) norm: RmsNorm,
     /// On a GPU.
     pub(super) attention: Attention,
+    /// On a GPU, for weights that they take.
+    kernels: Option<Kernels>,
     /// On a CPU.
     pub(super) paged: PagedAttention,
     head: Linear,
@@ -166,7 +169,7 @@ impl Model {
     pub fn new(config: &Config, source: &dyn Source) -> Result<Self> {
         let device = source.device().clone();
         let layers = (0..config.num_hidden_layers).map(|index| Layer::new(config, index, source));
-        Ok(Self {
+        let mut model = Self {
             config: config.clone(),
             embedding: source.table(&embedding_request(config))?,
             layers: layers.collect::<Result<_>>()?,
@@ -175,9 +178,17 @@ impl Model {
             paged: PagedAttention::new(config),
             head: source.linear(&head_request(config, |name| source.contains(name)))?,
             dtype: source.kind().activations(&device),
+            kernels: None,
             kind: source.kind(),
             device,
-        })
+        };
+        model.kernels = Kernels::of(&model)?;
+        Ok(model)
+    }
+
+    /// Kernels of our own, where they are to be used.
+    pub(super) fn kernels(&self) -> Option<&Kernels> {
+        self.kernels.as_ref().filter(|_| host::has_kernels(&self.device))
     }
 
     /// The dimensions.
@@ -315,9 +326,13 @@ impl Model {
             work.buffers.logits(&head.map, 0, &mut work.logits)?;
         }
         if !tensors.is_empty() {
-            let hidden = self.step_through_tensors(&mut tensors, ids, &mut |_, _| ())?;
             // All that leaves the device: what the sampler chooses from is small beside the weights that were read for it.
-            work.logits = head.logits(&hidden)?.flatten_all()?.to_vec1()?;
+            work.logits = if let Some(kernels) = self.kernels() {
+                kernels.decode(self, &mut tensors, ids, &head.map)?
+            } else {
+                let hidden = self.step_through_tensors(&mut tensors, ids, &mut |_, _| ())?;
+                head.logits(&hidden)?.flatten_all()?.to_vec1()?
+            };
         }
         Ok(work.logits.chunks_exact(head.count))
     }

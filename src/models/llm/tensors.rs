@@ -1,9 +1,10 @@
-//! One step of the model through tensor operations, for a GPU.
+//! One step of the model through tensor operations, for a GPU: prompts, and ids where no kernels of our own take the weights.
 //!
-//! A decoded token launches some twenty operations for each layer, none of which needs anything from the host but its launch: tensors
-//! lie in rows (views with gaps would send their strides along), and only the head's logits come back.
+//! Some twenty operations for each layer, none of which needs anything from the host but its launch: tensors lie in rows (views with
+//! gaps would send their strides along), and only the head's logits come back.
 
 use super::cache::Tensors;
+use super::kernels::Kernels;
 use super::model::{Layer, Model, Point, RmsNorm, Trace};
 use crate::error::Result;
 use candle_core::Tensor;
@@ -16,8 +17,11 @@ impl RmsNorm {
 
 impl Layer {
     /// `down(silu(gate x) * up x)`.
-    fn gated(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn gated(&self, x: &Tensor, kernels: Option<&Kernels>) -> candle_core::Result<Tensor> {
         let both = self.expand.forward(x)?;
+        if let Some(kernels) = kernels {
+            return self.contract.forward(&kernels.gate(&both)?);
+        }
         let inner = both.dim(1)? / 2;
         let gate = both.narrow(1, 0, inner)?.contiguous()?.silu()?;
         self.contract.forward(&(gate * both.narrow(1, inner, inner)?)?)
@@ -36,18 +40,19 @@ impl Model {
         trace: Trace<'_>,
     ) -> Result<Tensor> {
         let each = ids.len() / conversations.len().max(1);
-        let mut penalties = Vec::with_capacity(conversations.len());
+        let kernels = self.kernels();
+        let mut softmax = Vec::with_capacity(conversations.len());
         for cache in conversations.iter_mut() {
             cache.reserve(each)?;
-            penalties.push(self.attention.penalties(cache, each)?);
+            softmax.push(self.attention.softmax(cache, each, kernels)?);
         }
         let mut x = self.embedding.rows(ids, self.config.hidden_size, self.dtype, &self.device)?; // [n, hidden]
         trace(Point::Embedding, &x);
         for (index, layer) in self.layers.iter().enumerate() {
             let projected = layer.project.forward(&layer.attention_norm.forward(&x)?)?;
-            let mixed = self.attention.side_by_side(&projected, index, conversations, &penalties)?;
+            let mixed = self.attention.side_by_side(&projected, index, conversations, &softmax)?;
             x = (x + layer.output.forward(&mixed)?)?;
-            x = (&x + layer.gated(&layer.gated_norm.forward(&x)?)?)?;
+            x = (&x + layer.gated(&layer.gated_norm.forward(&x)?, kernels)?)?;
             trace(Point::Layer(index), &x);
         }
         for cache in conversations.iter_mut() {

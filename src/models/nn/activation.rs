@@ -1,8 +1,9 @@
 //! Point-wise functions, each as one parallel pass over f32 values on the CPU, with the widest vectors there are:
 //! candle's `erf` and `exp` run on one thread and a value at a time.
 
-use super::host;
+use super::finish::Then;
 use super::simd::vectors::{Loop, Width, widest};
+use super::{host, kernels};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -39,6 +40,9 @@ impl Activation {
         }
         if host::is_here(x) {
             return x.contiguous()?.apply_op1_no_bwd(&self);
+        }
+        if let Some(y) = kernels::finish(x, None, Then { activation: self, ..Then::default() })? {
+            return Ok(y);
         }
         match self {
             Self::None => Ok(x.clone()),

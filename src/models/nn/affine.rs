@@ -1,6 +1,8 @@
 //! Linear maps of the networks that run in f32 or as their checkpoint is stored, with what follows them.
 
 use super::activation::Activation;
+pub use super::finish::Then;
+use super::finish::finished;
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
 use super::product::product;
@@ -22,17 +24,6 @@ enum Weight {
     Arranged(Arc<Matrix>),
     /// `[out, in]`.
     Dense(Tensor),
-}
-
-/// What follows a linear map; nothing by default.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Then<'a> {
-    /// A function of each value.
-    pub activation: Activation,
-    /// A factor for each output `[out]`, after the activation.
-    pub gate: Option<&'a Tensor>,
-    /// What the result is added to, of its shape.
-    pub base: Option<&'a Tensor>,
 }
 
 impl Affine {
@@ -103,10 +94,7 @@ impl Affine {
             }
             Weight::Dense(weight) => {
                 let y = product(&x.reshape((rows, columns))?, &weight.t()?)?.reshape(shape)?;
-                let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
-                let y = then.activation.forward(&y)?;
-                let y = then.gate.map_or(Ok(y.clone()), |gate| y.broadcast_mul(gate))?;
-                then.base.map_or(Ok(y.clone()), |base| base + &y)
+                finished(y, self.bias.as_ref(), then)
             }
         }
     }

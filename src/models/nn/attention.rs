@@ -3,7 +3,7 @@
 use super::activation::exp;
 use super::host;
 use super::matrix::{Matrix, Windows};
-use super::product::product;
+use super::product::{contiguous, product};
 use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -321,7 +321,7 @@ fn in_blocks(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>, rows: usize) ->
     let together = if has_loops { 1 } else { batch };
     let view = |x: &Tensor, start: usize| {
         let part = x.narrow(0, start, together)?;
-        if has_loops { Ok(part) } else { part.contiguous() }
+        if has_loops { Ok(part) } else { contiguous(&part) }
     };
     let block = (rows / together).clamp(1, queries.max(1));
     let mut parts = Vec::new();
@@ -335,7 +335,7 @@ fn in_blocks(q: &Tensor, k: &Tensor, v: &Tensor, bias: Bias<'_>, rows: usize) ->
                 scores = scores.broadcast_add(&bias)?;
             }
             let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-            let rows = product(&weights, &v)?.transpose(1, 2)?; // [b, block, h, d]
+            let rows = contiguous(&product(&weights, &v)?.transpose(1, 2)?)?; // [b, block, h, d]
             blocks.push(rows.reshape((together, end - start, heads * width))?);
         }
         parts.push(Tensor::cat(&blocks, 1)?);

@@ -9,7 +9,8 @@ thread_local! {
     static THROUGH_TENSORS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work` the way of a GPU, through tensor operations, even on a CPU: what a GPU computes can be tested without one.
+/// Does `work` the way of a GPU, through tensor operations, even on a CPU: what a GPU computes can be tested without one. On a
+/// GPU it leaves out the kernels that stand for several operations.
 ///
 /// Networks that are loaded inside have to be used inside, on the same thread.
 pub fn through_tensors<T>(work: impl FnOnce() -> T) -> T {
@@ -26,6 +27,11 @@ pub fn through_tensors<T>(work: impl FnOnce() -> T) -> T {
 /// Whether the networks on `device` work with the loops of a CPU.
 pub(crate) fn has_loops(device: &Device) -> bool {
     device.is_cpu() && !THROUGH_TENSORS.get()
+}
+
+/// Whether the networks on `device` may use kernels of their own.
+pub(crate) fn has_kernels(device: &Device) -> bool {
+    device.is_cuda() && !THROUGH_TENSORS.get()
 }
 
 /// Whether a loop over slices can work on `x`.

@@ -206,6 +206,15 @@ impl Linear {
         Ok(Self { weight: Weight::Quantised(QMatMul::from_arc(rows.clone())?, rows), dims })
     }
 
+    /// The weight `[out, in]`, where a GPU multiplies it as it is.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_gpu(&self) -> Option<&Tensor> {
+        match &self.weight {
+            Weight::Dense(weight) if weight.device().is_cuda() => Some(weight),
+            _ => None,
+        }
+    }
+
     /// `(out, in)`.
     pub fn dims(&self) -> (usize, usize) {
         self.dims

@@ -5,7 +5,10 @@ pub mod affine;
 pub mod attention;
 pub mod conv;
 pub mod dense;
+pub mod finish;
 pub mod host;
+#[cfg_attr(not(feature = "cuda"), path = "kernels/absent.rs")]
+pub(crate) mod kernels;
 pub mod linear;
 mod matrix;
 pub mod norm;

@@ -1,7 +1,7 @@
 //! Layer normalisation over the last dimension.
 
-use super::host;
 use super::simd::vectors::{Loop, Width, widest};
+use super::{host, kernels};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -47,9 +47,11 @@ impl LayerNorm {
 /// the squared mean from the mean square, which loses digits where the mean is large.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -> Result<Tensor> {
     if host::is_here(x) {
-        two_passes(x, weight, bias, eps)
-    } else {
-        candle_nn::ops::layer_norm(x, weight, bias, eps)
+        return two_passes(x, weight, bias, eps);
+    }
+    match kernels::layer_norm(x, weight, bias, eps)? {
+        Some(y) => Ok(y),
+        None => candle_nn::ops::layer_norm(x, weight, bias, eps),
     }
 }
 

@@ -3,7 +3,7 @@
 //! cuBLAS takes rows, or columns, that follow each other without gaps, and one step from each matrix of a batch to the next. candle
 //! refuses anything else on a GPU, while its products on a CPU take any view. So views that a GPU would refuse are copied.
 
-use super::host;
+use super::{host, kernels};
 use candle_core::{Result, Tensor};
 
 /// `a b` for `a: [.., m, k]` and `b: [.., k, n]`.
@@ -12,7 +12,15 @@ pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 fn dense(x: &Tensor) -> Result<Tensor> {
-    if is_dense(x.dims(), x.stride()) { Ok(x.clone()) } else { x.contiguous() }
+    if is_dense(x.dims(), x.stride()) { Ok(x.clone()) } else { contiguous(x) }
+}
+
+/// The values of a view one behind the other.
+pub(crate) fn contiguous(x: &Tensor) -> Result<Tensor> {
+    if x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    kernels::gather(x)?.map_or_else(|| x.contiguous(), Ok)
 }
 
 /// Whether matrices in such a layout can be multiplied as they lie.

@@ -1,6 +1,7 @@
 //! Sums over large tensors in one parallel pass over f32 values on the CPU; elsewhere as tensor operations.
 
 use super::activation::Activation;
+use super::finish::{Then, finished};
 use super::host;
 use super::simd::vectors::{Loop, Width, widest};
 use candle_core::{Result, Tensor, bail};
@@ -50,7 +51,7 @@ impl Loop for Sum<'_> {
 /// `base + gate * x` for `gate` `[d]` and `x` and `base` [.., d].
 pub fn gated(base: &Tensor, x: &Tensor, gate: &Tensor) -> Result<Tensor> {
     if ![base, x, gate].into_iter().all(host::is_here) {
-        return base + x.broadcast_mul(gate)?;
+        return finished(x.clone(), None, Then { gate: Some(gate), base: Some(base), ..Then::default() });
     }
     scaled(x, gate, base, base.elem_count())
 }

@@ -4,6 +4,7 @@
 //! and stepfun-ai/Step-Audio-EditX, `stepvocoder/cosyvoice2/transformer/activation.py`.
 
 use crate::models::nn::conv::Before;
+use crate::models::nn::kernels;
 use crate::models::nn::simd::vectors::Width;
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -33,6 +34,9 @@ impl Snake {
 
 impl Before for Snake {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if let Some(y) = kernels::snake(x, &self.alpha, &self.scale)? {
+            return Ok(y);
+        }
         let wave = x.broadcast_mul(&self.alpha)?.sin()?.sqr()?;
         x + wave.broadcast_mul(&self.scale)?
     }

@@ -10,7 +10,7 @@ use crate::models::nn::affine::Affine;
 use crate::models::nn::attention::{Bias, attention};
 use crate::models::nn::conv::{Conv1d, Conv1dConfig};
 use crate::models::nn::norm::LayerNorm;
-use crate::models::nn::product::product;
+use crate::models::nn::product::{contiguous, product};
 use candle_core::{D, DType, Device, IndexOp, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -194,7 +194,7 @@ impl DecoderLayer {
         observe: &mut Observer<'_>,
     ) -> Result<Tensor> {
         let [q, k, v] = self.attention.project(x)?;
-        let (k, v) = cache.extend(n, &k.contiguous()?, &v.contiguous()?)?;
+        let (k, v) = cache.extend(n, &contiguous(&k)?, &contiguous(&v)?)?;
         let x = self.attention.attend(x, [&q, &k, &v], mask)?;
         let x = self.cross.forward(&x, cache.memory(n), &mut |scores| observe(n, scores))?;
         self.mlp.forward(&x)

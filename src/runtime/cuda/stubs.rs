@@ -57,7 +57,7 @@ macro_rules! functions {
                 // leaves all registers and the stack as the caller made them, and a slot always leads to a function.
                 #[unsafe(naked)]
                 #[unsafe(no_mangle)]
-                extern "C" fn $name() {
+                pub(super) extern "C" fn $name() {
                     std::arch::naked_asm!("jmp qword ptr [rip + {slot}]", slot = sym slots::$name)
                 }
             )*
@@ -73,7 +73,7 @@ functions! { driver, 100:
     cuEventCreate cuEventDestroy_v2 cuEventRecord cuEventSynchronize
     cuEventElapsedTime cuEventElapsedTime_v2
     cuStreamCreate cuStreamDestroy_v2 cuStreamSynchronize cuStreamWaitEvent cuStreamIsCapturing
-    cuModuleLoad cuModuleLoadData cuModuleUnload cuModuleGetFunction cuLaunchKernel
+    cuModuleLoad cuModuleLoadData cuModuleUnload cuModuleGetFunction cuLaunchKernel cuLaunchKernelEx
     cuMemAlloc_v2 cuMemAllocAsync cuMemFree_v2 cuMemFreeAsync cuMemsetD8Async
     cuMemcpyHtoDAsync_v2 cuMemcpyDtoHAsync_v2 cuMemcpyDtoDAsync_v2 cuMemcpyPeerAsync
     cuMemHostAlloc cuMemFreeHost
@@ -88,7 +88,7 @@ functions! { cublas, 1:
 // 101 is CURAND_STATUS_NOT_INITIALIZED.
 functions! { curand, 101:
     curandCreateGenerator curandDestroyGenerator curandSetStream curandSetPseudoRandomGeneratorSeed
-    curandGenerateNormal curandGenerateNormalDouble
+    curandGenerateNormal curandGenerateNormalDouble curandGenerateUniform curandGenerateUniformDouble
 }
 
 #[cfg(test)]

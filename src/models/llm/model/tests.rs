@@ -44,13 +44,17 @@ fn weights(config: &Config) -> HashMap<String, Tensor> {
     all
 }
 
-fn model_of(weights: HashMap<String, Tensor>, config: &Config, kind: WeightKind) -> Model {
+fn model_of(weights: HashMap<String, Tensor>, config: &Config, kind: WeightKind, device: &Device) -> Model {
     let vb = VarBuilder::from_tensors(weights, kind.stored(), &Device::Cpu);
-    Model::new(config, &Checkpoint::new(vb, kind, &Device::Cpu)).unwrap()
+    Model::new(config, &Checkpoint::new(vb, kind, device)).unwrap()
 }
 
 pub(crate) fn random_model(config: &Config, kind: WeightKind) -> Model {
-    model_of(weights(config), config, kind)
+    random_model_on(config, kind, &Device::Cpu)
+}
+
+pub(crate) fn random_model_on(config: &Config, kind: WeightKind, device: &Device) -> Model {
+    model_of(weights(config), config, kind, device)
 }
 
 fn difference(a: &Tensor, b: &Tensor) -> f32 {
@@ -102,7 +106,7 @@ fn the_head_in_the_file_wins_and_the_embedding_stands_in() {
     let mut weights = weights(&config);
     let hidden = noise(9, (1, config.hidden_size));
     let logits = |weights: &HashMap<String, Tensor>| {
-        let model = model_of(weights.clone(), &config, WeightKind::F32);
+        let model = model_of(weights.clone(), &config, WeightKind::F32, &Device::Cpu);
         model.unembedding(None).unwrap().logits(&hidden).unwrap()
     };
     let product = |name: &str| hidden.matmul(&weights[name].t().unwrap()).unwrap();

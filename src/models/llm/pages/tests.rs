@@ -40,7 +40,7 @@ fn pages_and_tensors_agree() {
             pages.reserve(n);
             for layer in 0..2 {
                 let rows = rows(&config, (2 * seed + layer) as u64, n);
-                let rules = whole.penalties(&tensors, n).unwrap();
+                let rules = whole.softmax(&tensors, n, None).unwrap();
                 let expected = flat(&whole.forward(&rows, layer, &tensors, &rules).unwrap());
                 paged.forward(&flat(&rows), layer, &mut [&mut pages], &mut mixed, &mut scratch);
                 assert_eq!(mixed.len(), expected.len());

@@ -12,6 +12,7 @@ mod tests;
 mod transposed;
 
 use super::activation::Activation;
+use super::finish::{Then, finished};
 use super::host;
 use super::matrix::{Finish, Matrix};
 use super::product::product;
@@ -55,6 +56,16 @@ impl Conv1dConfig {
     pub fn causal(taps: usize) -> Self {
         Self { padding: (taps.saturating_sub(1), 0), ..Self::default() }
     }
+}
+
+/// The taps of some output rows, of an input with `left` rows of zeros before it and as many as are needed behind it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taps {
+    pub(super) rows: usize,
+    pub(super) count: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+    pub(super) left: usize,
 }
 
 /// A convolution over time.
@@ -188,9 +199,7 @@ impl Conv1d {
         if let Kernel::Dense(kernel) = &self.kernel {
             let x = if before.is_nothing() { x.clone() } else { before.forward(x)? };
             let y = product(&plan.gather(&x)?, kernel)?.reshape(shape)?;
-            let y = self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?;
-            let y = activation.forward(&y)?;
-            return base.map_or(Ok(y.clone()), |base| base + &y);
+            return finished(y, self.bias.as_ref(), Then { activation, gate: None, base });
         }
         let (x, base) = (x.contiguous()?, base.map(Tensor::contiguous).transpose()?);
         let bias = self.bias.as_ref().map(host::values).transpose()?;

@@ -1,9 +1,9 @@
 //! One run of a convolution: its sizes, its padded input, its product.
 
-use super::{BLOCK, Before, Conv1dConfig, Kernel};
-use crate::models::nn::host;
+use super::{BLOCK, Before, Conv1dConfig, Kernel, Taps};
 use crate::models::nn::matrix::{Finish, Windows};
 use crate::models::nn::simd::vectors::{Loop, Width, widest};
+use crate::models::nn::{host, kernels};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -39,20 +39,30 @@ impl Plan {
     /// The taps of each output row side by side: `[b * rows_out, taps * c_in]`.
     pub(super) fn gather(&self, x: &Tensor) -> Result<Tensor> {
         let Conv1dConfig { padding: (left, right), stride, dilation } = self.config;
+        let taps = Taps { rows: self.rows_out, count: self.taps, stride, dilation, left };
+        match kernels::windows(x, taps)? {
+            Some(windows) => Ok(windows),
+            None => self.joined(x, taps, right),
+        }
+    }
+
+    /// The same as views of the padded input, joined.
+    fn joined(&self, x: &Tensor, taps: Taps, right: usize) -> Result<Tensor> {
+        let Taps { rows, count, stride, dilation, left } = taps;
         // Each tap takes whole strides, so that the last one may reach up to a stride beyond the padding.
-        let reach = (self.taps - 1) * dilation + self.rows_out * stride;
+        let reach = (count - 1) * dilation + rows * stride;
         let right = right.max(reach.saturating_sub(left + self.rows_in));
         let x = x.pad_with_zeros(1, left, right)?;
         let tap = |j: usize| {
-            let rows = x.narrow(1, j * dilation, self.rows_out * stride)?;
+            let tap = x.narrow(1, j * dilation, rows * stride)?;
             if stride == 1 {
-                return Ok(rows);
+                return Ok(tap);
             }
-            let steps = rows.contiguous()?.reshape((self.batch, self.rows_out, stride, self.c_in))?;
+            let steps = tap.contiguous()?.reshape((self.batch, rows, stride, self.c_in))?;
             steps.narrow(2, 0, 1)?.squeeze(2)
         };
-        let taps = (0..self.taps).map(tap).collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&taps, 2)?.reshape((self.batch * self.rows_out, self.taps * self.c_in))
+        let taps = (0..count).map(tap).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&taps, 2)?.reshape((self.batch * rows, count * self.c_in))
     }
 
     /// The product of the windows of the input, to which `before` is done, and the kernel: `[b * rows_out, c_out]`.
