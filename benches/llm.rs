@@ -1,7 +1,7 @@
 //! The language model at the published width with random weights, beside the machine's limits and candle's own kernels.
 //!
-//! `cargo bench --bench llm [-- SECTION..]` with the sections `floor`, `candle`, `decode`, `context`, `batch` and
-//! `prefill`; each prints rows of a table. Rates are of the bytes, or operations, of the layers' weights.
+//! `cargo bench --bench llm [-- SECTION..]` with the sections `floor`, `candle`, `decode`, `context`, `batch`, `prefill`
+//! and `prefix`; each prints rows of a table. Rates are of the bytes, or operations, of the layers' weights.
 
 #![allow(clippy::print_stdout)] // The table is what it is for.
 
@@ -15,6 +15,7 @@ use stepaudio::error::Result;
 use stepaudio::models::llm::cache::Cache;
 use stepaudio::models::llm::config::Config;
 use stepaudio::models::llm::model::{Model, Workspace};
+use stepaudio::models::llm::prefixes::Prefixes;
 use stepaudio::models::nn::dense::HalfRows;
 use stepaudio::models::nn::linear::{Linear, WeightKind};
 use stepaudio::models::nn::source::{Request, Source, Table};
@@ -35,12 +36,13 @@ fn main() {
     let floor = Memory::new();
     println!("memory read: {:.1} GB/s", floor.rate() / 1e9);
     println!("f32 products of candle, 512 x 3072 x 3072: {:.0} GFLOP/s", product_rate() / 1e9);
-    let all: [(&str, Section); 5] = [
+    let all: [(&str, Section); 6] = [
         ("candle", candle),
         ("decode", decode),
         ("context", context),
         ("batch", batch),
         ("prefill", prefill),
+        ("prefix", prefix),
     ];
     for (name, section) in all {
         if wanted(name) {
@@ -239,6 +241,19 @@ impl Measured {
         })
     }
 
+    /// Seconds until the logits behind `prompt` are there, of which `known` may hold the start.
+    fn start(&self, known: &Prefixes, prompt: &[u32]) -> f64 {
+        let head = self.model.unembedding(None).expect("a head");
+        let (start, mut work) = (Instant::now(), Workspace::default());
+        let mut cache = known.start(&self.model, prompt, prompt.len()).expect("a cache");
+        let (rest, go_on) = (&prompt[cache.len()..], &mut |_: usize| ControlFlow::Continue(()));
+        let read = self.model.prefill(&mut work, &mut cache, rest, &head, go_on).expect("logits");
+        assert!(read.is_continue());
+        let seconds = start.elapsed().as_secs_f64();
+        known.keep(prompt, &cache);
+        seconds
+    }
+
     /// Tokens a second of the published 32 layers, when a step of all that was measured takes `seconds`.
     fn tokens(&self, seconds: f64) -> f64 {
         self.layers as f64 / Config::default().num_hidden_layers as f64 / seconds
@@ -346,5 +361,27 @@ fn prefill(_: &Memory) {
                 rate * operations / 1e9
             );
         }
+    }
+}
+
+/// A clone's prompt of which nothing is known, and one that begins like the prompt before up to its text; they take turns.
+fn prefix(_: &Memory) {
+    const PROMPT: u32 = 290;
+    const TEXT: u32 = 40;
+    println!("| weights | nothing known | all but {TEXT} of {PROMPT} known | of it |\n|---|---|---|---|");
+    for kind in [WeightKind::Q8, WeightKind::Q4, WeightKind::Bf16] {
+        let measured = model(kind, BYTES / 8.0);
+        let known = Prefixes::default();
+        let prompt = |text: u32| (0..PROMPT).map(|i| if i < PROMPT - TEXT { i } else { i + text }).collect();
+        let (mut without, mut with) = (f64::INFINITY, f64::INFINITY);
+        for text in 0..=REPETITIONS as u32 {
+            let prompt: Vec<u32> = prompt(100 * text);
+            without = without.min(measured.start(&Prefixes::new(0), &prompt));
+            let seconds = measured.start(&known, &prompt);
+            // The first one is what makes it known.
+            with = if text > 0 { with.min(seconds) } else { with };
+        }
+        let [without, with] = [without, with].map(|seconds| 1.0 / measured.tokens(seconds));
+        println!("| {kind} | {without:.2} s | {with:.2} s | {:.0} % |", 100.0 * with / without);
     }
 }
