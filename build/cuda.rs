@@ -50,24 +50,38 @@ const KERNELS: [(&str, bool); 3] = [
 /// ones as code of the virtual machine.
 const MANY: [&str; 3] =
     ["-fatbin", "-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=[sm_90,compute_90]"];
-const FEW: [&str; 2] = ["-ptx", "-arch=compute_80"];
+const FEW: [&str; 2] = ["-ptx", "-arch=compute_75"];
 
 fn compile(out: &Path) -> io::Result<()> {
-    println!("cargo::rerun-if-env-changed=NVCC");
-    let in_toolkit = ["CUDA_HOME", "CUDA_PATH"].into_iter().find_map(env::var_os);
-    let compiler = env::var_os("NVCC").map(PathBuf::from);
-    let compiler = compiler.or(in_toolkit.map(|home| Path::new(&home).join("bin/nvcc")));
-    let compiler = compiler.unwrap_or_else(|| "nvcc".into());
+    let compiler = compiler();
     for (kernels, are_many) in KERNELS.map(|(path, are_many)| (Path::new(path), are_many)) {
         let (form, extension) = if are_many { (&MANY[..], "fatbin") } else { (&FEW[..], "ptx") };
         let image = out.join(kernels.with_extension(extension).file_name().unwrap_or_default());
-        let ended = Command::new(&compiler).args(form).arg("-o").arg(image).arg(kernels).status()?;
+        let ended = Command::new(&compiler).args(form).arg("-o").arg(image).arg(kernels).status();
+        let failed = |why: String| io::Error::other(format!("`{}`: {why}", compiler.display()));
+        let ended = ended.map_err(|why| failed(why.to_string()))?;
         if !ended.success() {
-            let (compiler, kernels) = (compiler.display(), kernels.display());
-            return Err(io::Error::other(format!("`{compiler}` could not compile `{kernels}`: {ended}")));
+            return Err(failed(format!("cannot compile `{}`: {ended}", kernels.display())));
         }
     }
     Ok(())
+}
+
+/// The one that candle's kernels are compiled with: a driver takes all of them or none.
+fn compiler() -> PathBuf {
+    println!("cargo::rerun-if-env-changed=NVCC");
+    if let Some(named) = env::var_os("NVCC") {
+        return named.into();
+    }
+    let in_path = env::var_os("PATH").unwrap_or_default();
+    let in_path = env::split_paths(&in_path).map(|folder| folder.join("nvcc")).collect::<Vec<_>>();
+    let in_homes = homes().map(|home| home.join("bin/nvcc"));
+    in_path.into_iter().chain(in_homes).find(|path| path.is_file()).unwrap_or_else(|| "nvcc".into())
+}
+
+fn homes() -> impl Iterator<Item = PathBuf> {
+    let named = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    named.chain(["/usr/local/cuda".into(), "/opt/cuda".into()])
 }
 
 fn archive(folder: &Path, library: &str) -> PathBuf {
@@ -75,8 +89,6 @@ fn archive(folder: &Path, library: &str) -> PathBuf {
 }
 
 fn runtime() -> Option<PathBuf> {
-    let named = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
-    let homes = named.chain(["/usr/local/cuda".into(), "/opt/cuda".into()]);
-    let places = homes.flat_map(|home| FOLDERS.map(|folder| home.join(folder).join(RUNTIME)));
+    let places = homes().flat_map(|home| FOLDERS.map(|folder| home.join(folder).join(RUNTIME)));
     places.into_iter().find(|path| path.is_file())
 }

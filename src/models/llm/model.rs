@@ -186,6 +186,16 @@ impl Model {
         Ok(model)
     }
 
+    /// All matrices.
+    #[cfg(feature = "cuda")]
+    pub(super) fn maps(&self) -> impl Iterator<Item = &Linear> {
+        let of_layers = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.project, &layer.output, &layer.expand, &layer.contract]);
+        of_layers.chain([&self.head])
+    }
+
     /// Kernels of our own, where they are to be used.
     pub(super) fn kernels(&self) -> Option<&Kernels> {
         self.kernels.as_ref().filter(|_| host::has_kernels(&self.device))

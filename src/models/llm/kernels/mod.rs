@@ -8,7 +8,7 @@
 use super::attention::slopes;
 use super::cache::Tensors;
 use super::config::Config;
-use super::model::{Layer, Model, RmsNorm};
+use super::model::{Model, RmsNorm};
 use crate::error::Result;
 use crate::models::nn::kernels::{Grid, Start, Stream, arguments};
 use crate::models::nn::linear::Linear;
@@ -78,7 +78,9 @@ impl Kernels {
             _ => return Ok(None),
         };
         let stream = Stream::of(cuda)?;
-        if stream.generation < OLDEST || !fits(&model.config) || !model.layers.iter().all(is_dense) {
+        let are_dense =
+            model.maps().all(|map| map.on_gpu().is_some_and(|weight| weight.dtype() == model.dtype));
+        if stream.generation < OLDEST || !fits(&model.config) || !are_dense {
             return Ok(None);
         }
         Ok(Some(Self::load(model, stream, name)?))
@@ -254,11 +256,6 @@ fn fits(config: &Config) -> bool {
     let lanes = config.head_size() / PART;
     let sizes = [config.hidden_size, config.intermediate_size, config.head_size()];
     sizes.iter().all(|size| size.is_multiple_of(PART)) && lanes.is_power_of_two() && lanes <= WARP
-}
-
-fn is_dense(layer: &Layer) -> bool {
-    let maps = [&layer.project, &layer.output, &layer.expand, &layer.contract];
-    maps.into_iter().all(|map| map.on_gpu().is_some())
 }
 
 #[cfg(test)]
