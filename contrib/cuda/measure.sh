@@ -46,17 +46,18 @@ voice=(--voice tests/data/audio/lighthouse.flac --voice-text "What the recording
 text="Ten seconds of speech are about thirty words, so that this sentence has to go on for a while, and then for a while longer."
 # The last word stands for the samples, which stay the same whichever process speaks.
 clone() {
-    run clone "$text" "${voice[@]}" -o "$work/out.wav" --force --json
-    md5sum <"$work/out.wav" | cut -c 1-8
+    local told
+    told=$(run clone "$text" "${voice[@]}" -o "$work/out.wav" --force --json)
+    echo "$told $(md5sum <"$work/out.wav" | cut -c 1-8)"
 }
 run serve >"$work/daemon.log" 2>&1 &
 daemon=$!
 until run gpu status --json 2>/dev/null | grep -q '"daemon":{'; do sleep 0.1; done
 for turn in loading ready; do
-    echo "$turn:" $(clone)
+    echo "$turn: $(clone)"
 done
 echo "first sound, when ready: $(seconds bash -c '"$@" | head -c 4800' - \
     "$root/target/release/stepaudio" clone "$text" "${voice[@]}" -o - --format pcm)"
 echo "unload: $(seconds "$root/target/release/stepaudio" gpu unload)"
-echo restored: $(clone)
+echo "restored: $(clone)"
 echo "release: $(run gpu release --json)"

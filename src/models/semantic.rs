@@ -3,9 +3,10 @@
 //! Origin: S3 tokenizer v1 as exported to `speech_tokenizer_v1.onnx`; xingchensong/S3Tokenizer (2abe1c50), `s3tokenizer/model.py`.
 
 use super::nn::activation::Activation;
-use super::nn::affine::{Affine, Then};
+use super::nn::affine::Affine;
 use super::nn::attention::{Bias, attention};
 use super::nn::conv::{Conv1d, Conv1dConfig};
+use super::nn::finish::Then;
 use super::nn::norm::LayerNorm;
 use super::nn::sums::sum;
 use crate::audio::mel::whisper_log_mel;

@@ -1,8 +1,7 @@
 //! Linear maps of the networks that run in f32 or as their checkpoint is stored, with what follows them.
 
 use super::activation::Activation;
-pub use super::finish::Then;
-use super::finish::finished;
+use super::finish::{Then, finished};
 use super::host;
 use super::matrix::{Finish, Matrix, Windows};
 use super::product::product;

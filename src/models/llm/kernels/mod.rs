@@ -31,14 +31,17 @@ const MOST: usize = 8;
 const OUTPUTS: usize = 8;
 /// Blocks of a product that a processor of the GPU holds at once.
 const RESIDENT: usize = 4;
-/// The first generation with the instructions that the kernels use.
+/// The first generation with the instructions that the kernels use, and the first on which they can start early.
 const OLDEST: i32 = 8;
+const OVERLAPPING: i32 = 9;
 
 /// The kernels for one model.
 #[derive(Debug)]
 pub(super) struct Kernels {
     device: Device,
     stream: Stream,
+    /// When those of a token start, all of which wait for the one before.
+    start: Start,
     /// Streaming multiprocessors.
     processors: usize,
     dtype: DType,
@@ -77,10 +80,10 @@ impl Kernels {
             DType::F16 => "f16",
             _ => return Ok(None),
         };
-        let stream = Stream::of(cuda)?;
+        let stream = Stream::of(cuda);
         let are_dense =
             model.maps().all(|map| map.on_gpu().is_some_and(|weight| weight.dtype() == model.dtype));
-        if stream.generation < OLDEST || !fits(&model.config) || !are_dense {
+        if stream.generation()? < OLDEST || !fits(&model.config) || !are_dense {
             return Ok(None);
         }
         Ok(Some(Self::load(model, stream, name)?))
@@ -93,6 +96,7 @@ impl Kernels {
         Ok(Self {
             device: model.device.clone(),
             dtype: model.dtype,
+            start: if stream.generation()? < OVERLAPPING { Start::After } else { Start::Early },
             processors: stream.processors()?,
             norm: kernel("norm")?,
             project: kernel("project")?,
@@ -176,7 +180,7 @@ impl Kernels {
         let (grid, width) = (Grid { blocks: (n, 1), threads: NORMING }, width as i32);
         let arguments = arguments![from, weight, eps, width, to];
         // SAFETY: these are the arguments of `norm` in `decode.cu`; it waits for the kernel before it.
-        unsafe { self.stream.launch(&self.norm, grid, Start::Early, arguments) }
+        unsafe { self.stream.launch(&self.norm, grid, self.start, arguments) }
     }
 
     /// One product of `map` with the rows of `input`, into `output`.
@@ -197,7 +201,7 @@ impl Kernels {
         let arguments = arguments![weight, from, inputs, outputs, n, to];
         // SAFETY: these are the arguments of `product` in `decode.cu`, and all tensors have the dimensions that it reads and writes:
         // `[rows, inputs]`, `[n, inputs]` and `[n, outputs]`. It waits for the kernel before it.
-        unsafe { self.stream.launch(product, grid, Start::Early, arguments) }
+        unsafe { self.stream.launch(product, grid, self.start, arguments) }
     }
 
     /// Attention of layer `index` from the new positions in `projected`, whose keys and values it keeps.
@@ -222,7 +226,7 @@ impl Kernels {
         let arguments = arguments![from, memories, slopes, groups, size, to];
         // SAFETY: these are the arguments of `attend` in `decode.cu`; each memory has room for the new position, and nothing else
         // uses it at the same time, since there is one stream. It waits for the kernel before it.
-        unsafe { self.stream.launch(&self.attend, grid, Start::Early, arguments) }
+        unsafe { self.stream.launch(&self.attend, grid, self.start, arguments) }
     }
 
     /// Turns the scores `[heads, queries, positions]` of the last positions into shares: softmax over the positions up to each

@@ -13,11 +13,7 @@ use sys::CUdevice_attribute_enum as Attribute;
 
 /// The one stream of a GPU.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    stream: Arc<CudaStream>,
-    /// The first number of the compute capability.
-    pub(crate) generation: i32,
-}
+pub(crate) struct Stream(Arc<CudaStream>);
 
 /// Blocks, along two dimensions, and threads of each.
 #[derive(Debug, Clone, Copy)]
@@ -31,27 +27,29 @@ pub(crate) struct Grid {
 pub(crate) enum Start {
     /// Yes.
     After,
-    /// It waits for that itself, where the GPU can.
+    /// It waits for that itself; from compute capability 9.0 on.
     Early,
 }
 
 impl Stream {
-    pub(crate) fn of(device: &CudaDevice) -> Result<Self> {
-        let stream = device.cuda_stream();
-        let generation = Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
-        Ok(Self { generation: stream.context().attribute(generation).w()?, stream })
+    pub(crate) fn of(device: &CudaDevice) -> Self {
+        Self(device.cuda_stream())
+    }
+
+    /// The first number of the compute capability.
+    pub(crate) fn generation(&self) -> Result<i32> {
+        self.0.context().attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR).w()
     }
 
     /// Streaming multiprocessors.
     pub(crate) fn processors(&self) -> Result<usize> {
-        let count =
-            self.stream.context().attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).w()?;
+        let count = self.0.context().attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).w()?;
         Ok(usize::try_from(count).unwrap_or(1))
     }
 
     /// The kernels of `image`.
     pub(crate) fn load(&self, image: &[u8]) -> Result<Arc<CudaModule>> {
-        self.stream.context().load_module(Ptx::from_binary(image.to_vec())).w()
+        self.0.context().load_module(Ptx::from_binary(image.to_vec())).w()
     }
 
     /// Where the values of a tensor begin.
@@ -59,9 +57,9 @@ impl Stream {
         let (storage, layout) = tensor.storage_and_layout();
         let Storage::Cuda(cuda) = &*storage else { bail!("values on a GPU expected") };
         let (start, _) = match tensor.dtype() {
-            DType::BF16 => cuda.as_cuda_slice::<bf16>()?.device_ptr(&self.stream),
-            DType::F16 => cuda.as_cuda_slice::<f16>()?.device_ptr(&self.stream),
-            _ => cuda.as_cuda_slice::<f32>()?.device_ptr(&self.stream),
+            DType::BF16 => cuda.as_cuda_slice::<bf16>()?.device_ptr(&self.0),
+            DType::F16 => cuda.as_cuda_slice::<f16>()?.device_ptr(&self.0),
+            _ => cuda.as_cuda_slice::<f32>()?.device_ptr(&self.0),
         };
         Ok(start + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64)
     }
@@ -78,7 +76,7 @@ impl Stream {
         start: Start,
         arguments: &mut [*mut c_void],
     ) -> Result<()> {
-        self.stream.context().bind_to_thread().w()?;
+        self.0.context().bind_to_thread().w()?;
         let mut overlap = sys::CUlaunchAttribute {
             id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
             pad: [0; 4],
@@ -92,9 +90,9 @@ impl Stream {
             blockDimY: 1,
             blockDimZ: 1,
             sharedMemBytes: 0,
-            hStream: self.stream.cu_stream(),
+            hStream: self.0.cu_stream(),
             attrs: &raw mut overlap,
-            numAttrs: u32::from(start == Start::Early && self.generation >= 9),
+            numAttrs: u32::from(start == Start::Early),
         };
         let (kernel, arguments) = (kernel.cu_function(), arguments.as_mut_ptr());
         // SAFETY: the configuration and the arguments outlive the call, which copies them; the rest is the caller's promise.

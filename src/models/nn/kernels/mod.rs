@@ -32,11 +32,12 @@ pub(super) fn finish(y: &Tensor, bias: Option<&Tensor>, then: Then<'_>) -> Resul
     }
     // SAFETY: the kernel writes all of it.
     let out = unsafe { Tensor::empty(y.shape(), DType::F32, y.device()) }?;
-    let stream = Stream::of(cuda)?;
+    let stream = Stream::of(cuda);
     let address = |x: Option<&Tensor>| x.map_or(Ok(0), |x| stream.address(x));
     let (from, to) = (stream.address(y)?, stream.address(&out)?);
     let (bias, gate, base) = (address(bias)?, address(then.gate)?, address(then.base)?);
-    let kernel = Kernel::new("finish", &[from, to, bias, gate, base], &[width], y.elem_count());
+    let kernel =
+        Kernel::new(["finish_1", "finish_4"], &[from, to, bias, gate, base], &[width], y.elem_count());
     let ((activation, slope), columns, count) = (code(then.activation), kernel.parts(width), kernel.count);
     let arguments = arguments![from, bias, gate, base, activation, slope, columns, count, to];
     // SAFETY: these are the arguments of `finish`, whose values are all there, as the dimensions say.
@@ -54,13 +55,13 @@ pub(super) fn windows(x: &Tensor, taps: Taps) -> Result<Option<Tensor>> {
     }
     // SAFETY: the kernel writes all of it.
     let out = unsafe { Tensor::empty((batch * rows, taps * width), DType::F32, x.device()) }?;
-    let stream = Stream::of(cuda)?;
+    let stream = Stream::of(cuda);
     let (from, to) = (stream.address(x)?, stream.address(&out)?);
-    let kernel = Kernel::new("windows", &[from, to], &[width], out.elem_count());
+    let kernel = Kernel::new(["windows_1", "windows_4"], &[from, to], &[width], out.elem_count());
     let (columns, count) = (kernel.parts(width), kernel.count);
-    let [rows_in, rows, taps, stride_, dilation, left] =
+    let [rows_in, rows, taps, stride, dilation, left] =
         [rows_in, rows, taps, stride, dilation, left].map(|number| number as u32);
-    let arguments = arguments![from, rows_in, rows, taps, columns, stride_, dilation, left, count, to];
+    let arguments = arguments![from, rows_in, rows, taps, columns, stride, dilation, left, count, to];
     // SAFETY: these are the arguments of `windows`, which reads rows of `x` only and writes as many values as `out` has.
     unsafe { kernel.launch(cuda, &stream, arguments) }?;
     Ok(Some(out))
@@ -82,9 +83,14 @@ pub(super) fn gather(x: &Tensor) -> Result<Option<Tensor>> {
     let width = dims[dims.len() - 1];
     // SAFETY: the kernel writes all of it.
     let out = unsafe { Tensor::empty(x.shape(), DType::F32, x.device()) }?;
-    let stream = Stream::of(cuda)?;
+    let stream = Stream::of(cuda);
     let (from, to) = (stream.address(x)?, stream.address(&out)?);
-    let kernel = Kernel::new("gather", &[from, to], &[width, steps[0], steps[1], steps[2]], x.elem_count());
+    let kernel = Kernel::new(
+        ["gather_1", "gather_4"],
+        &[from, to],
+        &[width, steps[0], steps[1], steps[2]],
+        x.elem_count(),
+    );
     let (columns, count) = (kernel.parts(width), kernel.count);
     let [second, third] = [counts[1], counts[2]].map(|count| count as u32);
     let [far, middle, near] = steps.map(|step| step as u32);
@@ -103,10 +109,10 @@ pub(crate) fn snake(x: &Tensor, alpha: &Tensor, scale: &Tensor) -> Result<Option
     }
     // SAFETY: the kernel writes all of it.
     let out = unsafe { Tensor::empty(x.shape(), DType::F32, x.device()) }?;
-    let stream = Stream::of(cuda)?;
+    let stream = Stream::of(cuda);
     let (from, to) = (stream.address(x)?, stream.address(&out)?);
     let (alpha, scale) = (stream.address(alpha)?, stream.address(scale)?);
-    let kernel = Kernel::new("snake", &[from, to, alpha, scale], &[width], x.elem_count());
+    let kernel = Kernel::new(["snake_1", "snake_4"], &[from, to, alpha, scale], &[width], x.elem_count());
     let (columns, count) = (kernel.parts(width), kernel.count);
     let arguments = arguments![from, alpha, scale, columns, count, to];
     // SAFETY: these are the arguments of `snake`, whose values are all there, as the dimensions say.
@@ -124,12 +130,12 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f32) -
     }
     // SAFETY: the kernel writes all of it.
     let out = unsafe { Tensor::empty(x.shape(), DType::F32, x.device()) }?;
-    let stream = Stream::of(cuda)?;
+    let stream = Stream::of(cuda);
     let [from, weight, bias, to] = [x, weight, bias, &out].map(|tensor| stream.address(tensor));
     let (from, weight, bias, to) = (from?, weight?, bias?, to?);
     let kernel = Kernel {
         count: (rows * WARP) as u32,
-        ..Kernel::new("normalise", &[from, weight, bias, to], &[width], 0)
+        ..Kernel::new(["normalise_1", "normalise_4"], &[from, weight, bias, to], &[width], 0)
     };
     let (columns, rows) = (kernel.parts(width), rows as u32);
     let arguments = arguments![from, weight, bias, eps, columns, rows, to];
@@ -151,19 +157,20 @@ fn suitable<'a>(x: &'a Tensor, others: impl IntoIterator<Item = &'a Tensor>) -> 
 
 /// One launch.
 struct Kernel {
-    name: String,
+    name: &'static str,
     part: usize,
     /// Parts of all values, each of which has a thread.
     count: u32,
 }
 
 impl Kernel {
-    /// For `count` values, in parts as large as `addresses` in bytes and `steps` in values allow.
-    fn new(name: &str, addresses: &[u64], steps: &[usize], count: usize) -> Self {
+    /// For `count` values, with the one of two kernels whose parts `addresses` in bytes and `steps` in values allow: of one value,
+    /// or of [`PART`].
+    fn new(names: [&'static str; 2], addresses: &[u64], steps: &[usize], count: usize) -> Self {
         let are_aligned = addresses.iter().all(|address| address.is_multiple_of(4 * PART as u64));
         let fit = are_aligned && steps.iter().all(|step| step.is_multiple_of(PART));
-        let part = if fit { PART } else { 1 };
-        Self { name: format!("{name}_{part}"), part, count: (count / part) as u32 }
+        let (name, part) = if fit { (names[1], PART) } else { (names[0], 1) };
+        Self { name, part, count: (count / part) as u32 }
     }
 
     /// Parts of a row of `width` values.
@@ -179,7 +186,7 @@ impl Kernel {
         stream: &Stream,
         arguments: &mut [*mut std::ffi::c_void],
     ) -> Result<()> {
-        let kernel = cuda.get_or_load_custom_func(&self.name, "stepaudio-rows", CODE)?;
+        let kernel = cuda.get_or_load_custom_func(self.name, "stepaudio-rows", CODE)?;
         let grid = Grid { blocks: ((self.count as usize).div_ceil(THREADS), 1), threads: THREADS };
         // SAFETY: the caller's promise.
         unsafe { stream.launch(&kernel, grid, Start::After, arguments) }
