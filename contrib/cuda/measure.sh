@@ -5,8 +5,9 @@
 #   STEPAUDIO_DEVICE=cpu measure.sh      goes through all of it without a GPU (small: for testing this script)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
+models=$(realpath -e "${1:-$root/tests/data/checkpoint}")
 cd "$root"
-export STEPAUDIO_MODELS=$(realpath "${1:-tests/data/checkpoint}") STEPAUDIO_DEVICE=${STEPAUDIO_DEVICE:-cuda}
+export STEPAUDIO_MODELS=$models STEPAUDIO_DEVICE=${STEPAUDIO_DEVICE:-cuda}
 features=() stages=()
 if command -v nvcc >/dev/null; then features=(--features cuda); fi
 if [ "$STEPAUDIO_DEVICE" = cpu ]; then stages=(speaker); fi

@@ -113,13 +113,15 @@ fn compare(folder: &Path, stage: Option<&str>, context: &Context) -> Result<()> 
     if let Some(why) = no_gpu {
         printer.detail(&format!("the CPU is used: {why}"));
     }
-    let rows = golden::run(folder, &context.settings.models, &device, stage, &mut |row| {
+    let show = &mut |row: &Row| {
         if shown == 0 && !printer.is_json() {
             printer.data(&format!("{:<14} {:<58} {:>11} {:>11}", "stage", "case", "max |Δ|", "tolerance"));
         }
         shown += 1;
         show_row(row, printer);
-    })?;
+    };
+    let watch = &|| context.interrupt.flow();
+    let rows = golden::run(folder, &context.settings.models, &device, stage, show, watch)?;
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (ok, failed, skipped) = (count(Status::Ok), count(Status::Failed), count(Status::Skipped));
     let summary = format!("{ok} ok, {failed} failed, {skipped} skipped on {}", device::name(&device));

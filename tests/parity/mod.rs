@@ -4,7 +4,10 @@
 //! the CPU, so that a GPU only has to do each operation right.
 
 use candle_core::Device;
+use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::path::Path;
+use stepaudio::error::Kind;
 use stepaudio::models::nn::host::through_tensors;
 use stepaudio::runtime::golden::{self, Row, Status};
 
@@ -29,7 +32,9 @@ fn carried(stage: &str) {
 const WITH_RECORDINGS_ONLY: &[&str] = &["recognition"];
 
 fn rows(golden: &Path, models: &Path, stage: &str) -> Vec<Row> {
-    let rows = golden::run(golden, models, &Device::Cpu, Some(stage), &mut |_| {}).expect("golden run");
+    let go_on = &|| ControlFlow::Continue(());
+    let rows =
+        golden::run(golden, models, &Device::Cpu, Some(stage), &mut |_| {}, go_on).expect("golden run");
     let failed: Vec<&Row> = rows.iter().filter(|row| row.status == Status::Failed).collect();
     assert!(
         failed.is_empty(),
@@ -39,6 +44,16 @@ fn rows(golden: &Path, models: &Path, stage: &str) -> Vec<Row> {
         &failed[..failed.len().min(8)]
     );
     rows
+}
+
+#[test]
+fn a_run_stops_when_it_is_told() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let (golden, models, seen) = (data.join("golden"), data.join("checkpoint"), Cell::new(0));
+    let watch = &|| if seen.get() > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let ran = golden::run(&golden, &models, &Device::Cpu, None, &mut |_| seen.set(seen.get() + 1), watch);
+    assert_eq!(ran.unwrap_err().kind, Kind::Interrupted);
+    assert!(seen.get() > 0, "what was under way is finished");
 }
 
 macro_rules! stages {

@@ -27,6 +27,7 @@ pub use report::{Report, Row, Status};
 
 use crate::error::{Error, Result};
 use candle_core::Device;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// What every stage reads from.
@@ -65,13 +66,14 @@ const STAGES: &[Stage] = &[
 ///
 /// A stage that fails becomes a failed row, so that the others still run.
 ///
-/// `only` names one stage to run; `None` runs all.
+/// `only` names one stage to run; `None` runs all. Before each, `watch` may break: [`Error::interrupted`].
 pub fn run(
     golden: &Path,
     models: &Path,
     device: &Device,
     only: Option<&str>,
     on_row: &mut dyn FnMut(&Row),
+    watch: &dyn Fn() -> ControlFlow<()>,
 ) -> Result<Vec<Row>> {
     let (acoustics, language) = (Acoustics::find(golden)?, Language::find(golden));
     let context = Context { acoustics, language, models, device };
@@ -81,6 +83,9 @@ pub fn run(
     }
     let mut report = Report::new(on_row);
     for (name, stage) in STAGES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        if watch().is_break() {
+            return Err(Error::interrupted());
+        }
         if let Err(error) = stage(&context, &mut report) {
             report.fail(name, "stage", &error);
         }
