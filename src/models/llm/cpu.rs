@@ -1,6 +1,6 @@
 //! One step of the model on a CPU: slices instead of tensors, in memory that is used again.
 
-use super::model::{Layer, Model, Point, RmsNorm};
+use super::model::{Model, Point, RmsNorm};
 use super::pages::{Pages, Scratch as AttentionScratch};
 use crate::error::Result;
 use crate::models::nn::linear::{Linear, Scratch};
@@ -41,10 +41,11 @@ pub(super) enum Pace {
 }
 
 /// Sees the residual stream at each [`Point`].
-pub(super) type Trace<'a> = &'a mut (dyn FnMut(Point, &[f32]) -> Result<()> + Send);
+pub(super) type Trace<'a> = &'a mut dyn FnMut(Point, &[f32]) -> Result<()>;
 
 impl Model {
-    /// Takes `ids` behind what the conversations have: as many ids for each, those of the first one first.
+    /// Takes `ids` behind what the conversations have: as many ids for each, those of the first one first. `trace` sees every
+    /// layer of a prompt and the last one of what is generated; an error from it ends the step, which the conversations forget.
     pub(super) fn step_on_cpu(
         &self,
         pace: Pace,
@@ -53,37 +54,41 @@ impl Model {
         ids: &[u32],
         trace: Trace<'_>,
     ) -> Result<()> {
-        // Inside one of rayon's threads, where starting and ending each of the many products costs least.
-        rayon::scope(|_| {
-            let each = ids.len() / conversations.len().max(1);
-            for pages in conversations.iter_mut() {
-                pages.reserve(each);
-            }
-            let hidden = self.config.hidden_size;
-            buffers.stream.resize(ids.len() * hidden, 0.0);
-            self.embedding.read(ids, &mut buffers.stream)?;
-            trace(Point::Embedding, &buffers.stream)?;
-            for (index, layer) in self.layers.iter().enumerate() {
-                self.layer_on_cpu(pace, buffers, layer, index, conversations)?;
-                trace(Point::Layer(index), &buffers.stream)?;
-            }
-            for pages in conversations.iter_mut() {
-                pages.advance(each);
-            }
-            normalise(&buffers.stream, &self.norm, &mut buffers.normed);
-            std::mem::swap(&mut buffers.stream, &mut buffers.normed);
-            trace(Point::Norm, &buffers.stream)
-        })
+        let each = ids.len() / conversations.len().max(1);
+        for pages in conversations.iter_mut() {
+            pages.reserve(each);
+        }
+        buffers.stream.resize(ids.len() * self.config.hidden_size, 0.0);
+        self.embedding.read(ids, &mut buffers.stream)?;
+        trace(Point::Embedding, &buffers.stream)?;
+        let together = match pace {
+            Pace::Reading => 1,
+            Pace::Generating => self.layers.len().max(1),
+        };
+        for first in (0..self.layers.len()).step_by(together) {
+            let last = (first + together).min(self.layers.len()) - 1;
+            // Inside one of rayon's threads, where starting and ending each of the many products costs least.
+            rayon::scope(|_| {
+                (first..=last).try_for_each(|index| self.layer_on_cpu(pace, buffers, index, conversations))
+            })?;
+            trace(Point::Layer(last), &buffers.stream)?;
+        }
+        for pages in conversations.iter_mut() {
+            pages.advance(each);
+        }
+        normalise(&buffers.stream, &self.norm, &mut buffers.normed);
+        std::mem::swap(&mut buffers.stream, &mut buffers.normed);
+        trace(Point::Norm, &buffers.stream)
     }
 
     fn layer_on_cpu(
         &self,
         pace: Pace,
         buffers: &mut Buffers,
-        layer: &Layer,
         index: usize,
         conversations: &mut [&mut Pages],
     ) -> Result<()> {
+        let layer = &self.layers[index];
         let Buffers { stream, normed, projected, mixed, added, expanded, inner, attention, products } =
             buffers;
         let mut multiply = |map: &Linear, x: &[f32], y: &mut Vec<f32>| match pace {

@@ -20,6 +20,9 @@ use std::ops::ControlFlow;
 /// Scores of attention on a GPU that exist at once, 128 MiB in f32 (and some copies of them).
 const SCORES: usize = 1 << 25;
 
+/// Ids that go through the layers at once on a CPU: dense weights are widened again for each piece.
+const PIECE: usize = 512;
+
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
@@ -35,7 +38,7 @@ pub enum Point {
 }
 
 /// Sees the residual stream `[n, hidden]` of each piece of the input at each [`Point`].
-pub type Trace<'a> = &'a mut (dyn FnMut(Point, &Tensor) + Send);
+pub type Trace<'a> = &'a mut dyn FnMut(Point, &Tensor);
 
 /// The language model.
 #[derive(Debug)]
@@ -226,14 +229,14 @@ impl Model {
         Ok(Unembedding { map, count })
     }
 
-    /// `ids` behind `known` others, in pieces that go through the layers at once: enough to fill the device, few enough to stop
-    /// soon and to keep the scores small.
+    /// `ids` behind `known` others, in pieces that go through the layers at once: enough to fill the device, few enough to keep
+    /// the scores small.
     fn pieces<'i>(&self, known: usize, ids: &'i [u32]) -> impl Iterator<Item = &'i [u32]> {
         let (has_loops, heads, mut rest) =
             (host::has_loops(&self.device), self.config.num_attention_heads, ids);
         iter::from_fn(move || {
             let known = known + ids.len() - rest.len();
-            let most = if has_loops { 128 } else { (SCORES / heads / (known + 512)).clamp(16, 512) };
+            let most = if has_loops { PIECE } else { (SCORES / heads / (known + 512)).clamp(16, 512) };
             let (piece, left) = rest.split_at_checked(most).unwrap_or((rest, &[]));
             rest = left;
             (!piece.is_empty()).then_some(piece)
@@ -272,7 +275,7 @@ impl Model {
 
     /// Reads a prompt; the logits of what may follow it, or nothing when `watch` breaks.
     ///
-    /// `watch` sees the number of ids read so far, before each piece.
+    /// `watch` sees the number of ids read so far, before each piece and on a CPU after each layer too.
     pub fn prefill<'w>(
         &self,
         work: &'w mut Workspace,
@@ -293,8 +296,16 @@ impl Model {
             let is_last = start + piece.len() > last;
             match &mut cache.memory {
                 Memory::Pages(pages) => {
-                    let buffers = &mut work.buffers;
-                    self.step_on_cpu(Pace::Reading, buffers, &mut [pages], piece, &mut |_, _| Ok(()))?;
+                    let mut stopped = false;
+                    let trace = &mut |_: Point, _: &[f32]| {
+                        stopped = watch(start).is_break();
+                        if stopped { Err(Error::interrupted()) } else { Ok(()) }
+                    };
+                    let read = self.step_on_cpu(Pace::Reading, &mut work.buffers, &mut [pages], piece, trace);
+                    if stopped {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    read?;
                     if is_last {
                         work.buffers.logits(&head.map, piece.len() - 1, &mut work.logits)?;
                     }

@@ -79,14 +79,42 @@ fn single_steps_equal_the_whole_prompt() {
 }
 
 #[test]
+fn reading_stops_inside_a_piece_and_leaves_the_conversation_as_it_was() {
+    let (config, ids) = (config(), ids(60));
+    let model = random_model(&config, WeightKind::F32);
+    let (head, mut work) = (model.unembedding(None).unwrap(), Workspace::default());
+    let mut logits_after = |stop: Option<usize>| {
+        let (mut cache, mut calls) = (model.cache(1).unwrap(), 0);
+        model.forward(&mut cache, &ids[..20], &mut |_, _| ()).unwrap();
+        if let Some(stop) = stop {
+            let watch = &mut |read: usize| {
+                assert_eq!(read, 0);
+                calls += 1;
+                if calls > stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            assert!(model.prefill(&mut work, &mut cache, &ids[20..], &head, watch).unwrap().is_break());
+            assert_eq!((calls, cache.len()), (stop + 1, 20));
+        }
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let read = model.prefill(&mut work, &mut cache, &ids[20..], &head, go_on).unwrap();
+        let ControlFlow::Continue(logits) = read else { panic!("stopped") };
+        logits.to_vec()
+    };
+    let expected = logits_after(None);
+    for stop in 0..config.num_hidden_layers {
+        assert_eq!(logits_after(Some(stop)), expected, "after {stop} looks");
+    }
+}
+
+#[test]
 fn pieces_equal_the_whole_prompt() {
-    let (config, ids) = (config(), ids(300));
+    let (config, ids) = (config(), ids(700));
     let model = random_model(&config, WeightKind::F32);
     let mut points = Vec::new();
-    let mut cache = model.cache(300).unwrap();
+    let mut cache = model.cache(700).unwrap();
     let whole =
         model.forward(&mut cache, &ids, &mut |point, x| points.push((point, x.dim(0).unwrap()))).unwrap();
-    assert_eq!(points.iter().filter(|(point, _)| *point == Point::Norm).map(|(_, n)| n).sum::<usize>(), 300);
+    assert_eq!(points.iter().filter(|(point, _)| *point == Point::Norm).map(|(_, n)| n).sum::<usize>(), 700);
     let mut cache = model.cache(1).unwrap();
     let uneven = [&ids[..1], &ids[1..40], &ids[40..41], &ids[41..]];
     let uneven = uneven.map(|piece| model.forward(&mut cache, piece, &mut |_, _| ()).unwrap());
@@ -95,7 +123,7 @@ fn pieces_equal_the_whole_prompt() {
     let mut cache = model.cache(1).unwrap();
     let read = model.prefill(&mut work, &mut cache, &ids, &head, &mut |_| ControlFlow::Continue(()));
     let ControlFlow::Continue(logits) = read.unwrap() else { panic!("stopped") };
-    let expected = head.logits(&whole.narrow(0, 299, 1).unwrap()).unwrap();
+    let expected = head.logits(&whole.narrow(0, 699, 1).unwrap()).unwrap();
     let logits = Tensor::from_slice(logits, expected.shape(), &Device::Cpu).unwrap();
     assert!(difference(&expected, &logits) < 1e-5);
 }
