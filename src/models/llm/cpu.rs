@@ -45,7 +45,7 @@ pub(super) type Trace<'a> = &'a mut dyn FnMut(Point, &[f32]) -> Result<()>;
 
 impl Model {
     /// Takes `ids` behind what the conversations have: as many ids for each, those of the first one first. `trace` sees every
-    /// layer of a prompt and the last one of what is generated; an error from it ends the step, which the conversations forget.
+    /// layer of a prompt and the last one of what is generated; an error from it ends the step; the conversations forget one that ended before its last norm.
     pub(super) fn step_on_cpu(
         &self,
         pace: Pace,

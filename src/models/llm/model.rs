@@ -297,8 +297,8 @@ impl Model {
             match &mut cache.memory {
                 Memory::Pages(pages) => {
                     let mut stopped = false;
-                    let trace = &mut |_: Point, _: &[f32]| {
-                        stopped = watch(start).is_break();
+                    let trace = &mut |point: Point, _: &[f32]| {
+                        stopped = matches!(point, Point::Layer(_)) && watch(start).is_break();
                         if stopped { Err(Error::interrupted()) } else { Ok(()) }
                     };
                     let read = self.step_on_cpu(Pace::Reading, &mut work.buffers, &mut [pages], piece, trace);

@@ -101,7 +101,8 @@ fn reading_stops_inside_a_piece_and_leaves_the_conversation_as_it_was() {
         logits.to_vec()
     };
     let expected = logits_after(None);
-    for stop in 0..config.num_hidden_layers {
+    // Before the piece, and after each of its layers.
+    for stop in 0..=config.num_hidden_layers {
         assert_eq!(logits_after(Some(stop)), expected, "after {stop} looks");
     }
 }
