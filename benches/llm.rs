@@ -1,7 +1,7 @@
 //! The language model at the published width with random weights, beside the machine's limits and candle's own kernels.
 //!
-//! `cargo bench --bench llm [-- SECTION..]` with the sections `floor`, `candle`, `decode`, `context`, `batch`, `prefill`
-//! and `prefix`; each prints rows of a table. Rates are of the bytes, or operations, of the layers' weights.
+//! `cargo bench --bench llm [-- SECTION..]` with the sections `floor`, `candle`, `decode`, `context`, `batch`, `products`,
+//! `prefill` and `prefix`; each prints rows of a table. Rates are of the bytes, or operations, of the layers' weights.
 
 #![allow(clippy::print_stdout)] // The table is what it is for.
 
@@ -17,8 +17,8 @@ use stepaudio::models::llm::config::Config;
 use stepaudio::models::llm::model::{Model, Workspace};
 use stepaudio::models::llm::prefixes::Prefixes;
 use stepaudio::models::nn::dense::HalfRows;
-use stepaudio::models::nn::linear::{Linear, WeightKind};
-use stepaudio::models::nn::source::{Request, Source, Table};
+use stepaudio::models::nn::linear::{Linear, Scratch, WeightKind};
+use stepaudio::models::nn::source::{Request, Role, Source, Table};
 use stepaudio::models::nn::tiles::{Blocks, Tiles};
 
 const KINDS: [WeightKind; 5] =
@@ -36,11 +36,12 @@ fn main() {
     let floor = Memory::new();
     println!("memory read: {:.1} GB/s", floor.rate() / 1e9);
     println!("f32 products of candle, 512 x 3072 x 3072: {:.0} GFLOP/s", product_rate() / 1e9);
-    let all: [(&str, Section); 6] = [
+    let all: [(&str, Section); 7] = [
         ("candle", candle),
         ("decode", decode),
         ("context", context),
         ("batch", batch),
+        ("products", products),
         ("prefill", prefill),
         ("prefix", prefix),
     ];
@@ -198,10 +199,16 @@ fn bits(kind: WeightKind) -> f64 {
     }
 }
 
+/// `(outputs, inputs)` of the matrices of one layer.
+fn shapes(config: &Config) -> [(usize, usize); 4] {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let projected = hidden + 2 * config.groups() * config.head_size();
+    [(projected, hidden), (hidden, hidden), (2 * inner, hidden), (hidden, inner)]
+}
+
 /// Weights of one layer.
 fn weights(config: &Config) -> f64 {
-    let (hidden, shared) = (config.hidden_size, config.groups() * config.head_size());
-    (hidden * (2 * hidden + 2 * shared + 3 * config.intermediate_size)) as f64
+    shapes(config).iter().map(|(outputs, inputs)| outputs * inputs).sum::<usize>() as f64
 }
 
 /// A model of `kind` with layers of at least `bytes`.
@@ -341,6 +348,37 @@ fn batch(_: &Memory) {
             let alone = *alone.get_or_insert(rate);
             println!("| {kind} | {count} | {rate:.1} | {:.2} |", rate / alone);
         }
+    }
+}
+
+/// The products of one layer alone, with the rows of a prompt.
+fn products(_: &Memory) {
+    const ROWS_AT_ONCE: [usize; 3] = [32, 128, 512];
+    let config = Config::default();
+    println!(
+        "| weights | {} rows | candle f32, 512 rows |\n|---|---|---|---|---|",
+        ROWS_AT_ONCE.map(|rows| rows.to_string()).join(" rows | ")
+    );
+    for kind in KINDS {
+        let random = Random { kind, device: Device::Cpu };
+        let maps: Vec<Linear> = shapes(&config)
+            .iter()
+            .map(|&(outputs, inputs)| {
+                let request = Request::matrix(vec!["any".into()], Role::Matrix, outputs, inputs);
+                random.linear(&request).expect("weights")
+            })
+            .collect();
+        let rates = ROWS_AT_ONCE.map(|rows| {
+            let inputs: Vec<Vec<f32>> = maps.iter().map(|map| vec![0.5; rows * map.dims().1]).collect();
+            let (mut outputs, mut scratch) = (vec![Vec::new(); maps.len()], Scratch::default());
+            let seconds = best(|| {
+                for ((map, x), y) in maps.iter().zip(&inputs).zip(&mut outputs) {
+                    map.multiply_many(x, y, &mut scratch).expect("products");
+                }
+            });
+            format!("{:.0}", 2.0 * rows as f64 * weights(&config) / seconds / 1e9)
+        });
+        println!("| {kind} | {} | {:.0} |", rates.join(" | "), product_rate() / 1e9);
     }
 }
 

@@ -110,6 +110,7 @@ fn cpu_features() -> String {
         ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
         ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
         ("avx512fp16", is_x86_feature_detected!("avx512fp16")),
+        ("amx-bf16", crate::models::nn::multiplies_brain_floats()),
     ];
     features.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect::<Vec<_>>().join("+")
 }

@@ -4,8 +4,10 @@
 //! Here only the weights are narrow. A few activations meet each weight as it passes by; the many of a prompt meet panels of
 //! widened weights. The products of an activation depend on which way it goes, not on which others go with it.
 
+use super::brain::{self, Operands, Outputs, Parts};
 use super::matrix::{PANEL, Windows, multiply_once};
-use super::simd::{Bf16, Columns, F16, F32, Kernel, LANES, Lanes, Level, Stored, added};
+use super::simd::amx::Multiplier;
+use super::simd::{self, Bf16, Columns, F16, F32, Kernel, LANES, Lanes, Level, Stored, Words, added};
 use bytes::Bytes;
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
 use half::{bf16, f16};
@@ -88,11 +90,93 @@ impl HalfRows {
     }
 
     /// The products of all rows with those of `x`, into `y` [m, outputs]; each value is summed in the order of the inputs.
-    pub(super) fn multiply(&self, level: Level, x: &[f32], y: &mut [f32]) -> Result<()> {
+    pub(super) fn multiply(
+        &self,
+        level: Level,
+        x: &[f32],
+        y: &mut [f32],
+        operands: &mut Operands,
+    ) -> Result<()> {
+        if let Some(multiplier) = Multiplier::fast() {
+            return self.multiply_brain(multiplier, level, x, y, operands);
+        }
         if self.brain {
             multiply::<Bf16>(level, &self.bytes, self.dims(), x, y)
         } else {
             multiply::<F16>(level, &self.bytes, self.dims(), x, y)
+        }
+    }
+}
+
+impl HalfRows {
+    /// [`Self::multiply`] through brain floats: one for each bf16 weight, two for an f16 weight, which has no more bits.
+    fn multiply_brain(
+        &self,
+        multiplier: Multiplier,
+        level: Level,
+        x: &[f32],
+        y: &mut [f32],
+        operands: &mut Operands,
+    ) -> Result<()> {
+        let parts = Parts { left: 2, right: if self.brain { 1 } else { 2 } };
+        let (stride, size) = (2 * self.inputs, LANES * 2 * self.inputs);
+        let fill = |index: usize, to: Outputs<'_>| {
+            let rows = &self.bytes[index * size..(index * size + size).min(self.bytes.len())];
+            if self.brain {
+                level.run(AsTheyAre { rows, stride, to });
+            } else {
+                level.run(Split { rows, stride, to });
+            }
+        };
+        brain::multiply(multiplier, operands, x, self.dims(), parts, fill, y)
+    }
+}
+
+/// At most sixteen bf16 rows for brain floats.
+struct AsTheyAre<'a> {
+    rows: &'a [u8],
+    stride: usize,
+    to: Outputs<'a>,
+}
+
+impl Kernel for AsTheyAre<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, lanes: L) {
+        for (block, start) in (0..self.stride).step_by(size_of::<Words>()).enumerate() {
+            let mut words = [[0; LANES]; LANES];
+            for (words, row) in words.iter_mut().zip(self.rows.chunks_exact(self.stride)) {
+                let mut bytes = [0; size_of::<Words>()];
+                match row[start..].first_chunk() {
+                    Some(whole) => bytes = *whole,
+                    None => bytes[..self.stride - start].copy_from_slice(&row[start..]),
+                }
+                *words = simd::integers(&bytes);
+            }
+            lanes.transpose(&mut words);
+            let count = (self.stride - start).div_ceil(4);
+            for (pair, words) in (block * LANES..).zip(words.iter().take(count)) {
+                self.to.put_words(pair, words);
+            }
+        }
+    }
+}
+
+/// At most sixteen f16 rows for brain floats.
+struct Split<'a> {
+    rows: &'a [u8],
+    stride: usize,
+    to: Outputs<'a>,
+}
+
+impl Kernel for Split<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, lanes: L) {
+        for (block, start) in (0..self.stride).step_by(2 * LANES).enumerate() {
+            let places = start..self.stride.min(start + 2 * LANES);
+            let values = columns::<F16, L>(lanes, self.rows, self.stride, places);
+            for (pair, [first, second]) in values.as_chunks::<2>().0.iter().enumerate() {
+                self.to.put(block * LANES / 2 + pair, first.map(f32::from_bits), second.map(f32::from_bits));
+            }
         }
     }
 }
@@ -136,13 +220,32 @@ impl<S: Stored> Kernel for Arrange<'_, S> {
         // A few inputs of all rows at a time, so that what is written stays near.
         for (block, panel) in self.panel.chunks_mut(LANES).enumerate() {
             let places = block * LANES * S::SIZE..(block * LANES + panel.len()) * S::SIZE;
-            for (column, row) in self.rows.chunks_exact(stride).enumerate() {
-                let mut values = [0.0; LANES];
-                lanes.store(S::load(lanes, &row[places.clone()]), &mut values);
-                panel.iter_mut().zip(values).for_each(|(to, value)| to[column] = value);
+            for (side, rows) in self.rows.chunks(LANES * stride).enumerate() {
+                let values = columns::<S, L>(lanes, rows, stride, places.clone());
+                for (to, values) in panel.iter_mut().zip(values) {
+                    to.as_chunks_mut().0[side] = values.map(f32::from_bits);
+                }
             }
         }
     }
+}
+
+/// The bits of the values in `places` of each of at most sixteen rows: sixteen rows become columns.
+#[inline(always)]
+fn columns<S: Stored, L: Lanes>(
+    lanes: L,
+    rows: &[S::Element],
+    stride: usize,
+    places: Range<usize>,
+) -> [[u32; LANES]; LANES] {
+    let mut bits = [[0; LANES]; LANES];
+    for (bits, row) in bits.iter_mut().zip(rows.chunks_exact(stride)) {
+        let mut values = [0.0; LANES];
+        lanes.store(S::load(lanes, &row[places.clone()]), &mut values);
+        *bits = values.map(f32::to_bits);
+    }
+    lanes.transpose(&mut bits);
+    bits
 }
 
 fn bytes<T: Copy + Sync>(values: &[T], bits: impl Fn(T) -> u16 + Sync) -> Vec<u8> {

@@ -276,7 +276,7 @@ pub(super) fn multiply_once(
 }
 
 /// The rows of `out` [.., width] in tasks of so many `rows` and `panels`; those of the same panels follow each other.
-fn parted(out: &mut [f32], width: usize, rows: usize, panels: usize) -> Vec<Vec<&mut [f32]>> {
+pub(super) fn parted(out: &mut [f32], width: usize, rows: usize, panels: usize) -> Vec<Vec<&mut [f32]>> {
     let blocks = (out.len() / width).div_ceil(rows);
     let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
     parts.resize_with(width.div_ceil(panels * PANEL) * blocks, || Vec::with_capacity(rows));

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod affine;
 pub mod attention;
+mod brain;
 pub mod conv;
 pub mod dense;
 pub mod finish;
@@ -20,6 +21,11 @@ pub mod source;
 pub mod sums;
 pub mod tiles;
 mod winograd;
+
+/// Whether prompts meet the processor's tiles for brain floats, and have other last bits than without.
+pub fn multiplies_brain_floats() -> bool {
+    simd::amx::Multiplier::fast().is_some()
+}
 
 /// Normally distributed values for tests, the same at every run.
 #[cfg(test)]

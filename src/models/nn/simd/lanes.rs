@@ -34,6 +34,16 @@ pub(crate) trait Lanes: Copy {
     /// Floats of bytes without sign.
     fn load_bytes(self, values: &[u8; LANES]) -> Self::F;
 
+    /// Rows become columns.
+    #[inline(always)]
+    fn transpose(self, rows: &mut [[u32; LANES]; LANES]) {
+        for i in 1..LANES {
+            for j in 0..i {
+                (rows[i][j], rows[j][i]) = (rows[j][i], rows[i][j]);
+            }
+        }
+    }
+
     fn to_float(self, values: Self::I) -> Self::F;
     fn zeros(self) -> Self::I;
     /// What [`Lanes::dot`] starts with when it adds up activations with this sum.

@@ -8,6 +8,7 @@
 //! stores through references to exactly as many numbers as they touch.
 #![allow(unsafe_code)]
 
+pub(crate) mod amx;
 mod lanes;
 mod loops;
 mod stored;
@@ -122,6 +123,16 @@ impl Kind {
     }
 }
 
+/// Each four bytes as an integer, little-endian.
+#[inline(always)]
+pub(crate) fn integers(words: &Words) -> [u32; LANES] {
+    let mut integers = [0; LANES];
+    for (integer, four) in integers.iter_mut().zip(words.as_chunks::<4>().0) {
+        *integer = u32::from_le_bytes(*four);
+    }
+    integers
+}
+
 /// The sum, halves first: as a register is added up.
 #[inline(always)]
 pub(crate) fn added(mut parts: [f32; LANES]) -> f32 {
@@ -193,6 +204,10 @@ mod tests {
                     results.push(l.to_float(l.dot_high(l.zeros(), nibbles, four)));
                 }
             }
+            let mut square: [[u32; LANES]; LANES] =
+                std::array::from_fn(|i| std::array::from_fn(|j| (LANES * i + j) as u32));
+            l.transpose(&mut square);
+            results.extend(square.map(|row| l.load(&row.map(|value| value as f32))));
             let mut all = self.0.lock().unwrap();
             for result in results {
                 let mut values = [0.0; LANES];
@@ -212,6 +227,7 @@ mod tests {
         let expected = results(Level::ANY);
         assert_eq!(expected[0][15], 4.875);
         assert_eq!(expected[4][3], 111.0);
+        assert_eq!(expected[expected.len() - 1][3], (LANES * 3 + LANES - 1) as f32);
         // The first word of the weights holds -127, -36, 55 and -109.
         assert_eq!(expected[5][0], -127.0 - 72.0 + 165.0 + 654.0);
         for level in Level::all() {

@@ -79,6 +79,41 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: &mut [[u32; LANES]; LANES]) {
+        unsafe {
+            let all = rows.map(|row| _mm512_loadu_si512(row.as_ptr().cast()));
+            // Four columns of four rows, then of eight, then of all of them.
+            let mut fours = all;
+            for (to, from) in fours.as_chunks_mut::<4>().0.iter_mut().zip(all.as_chunks::<4>().0) {
+                let (a, b) =
+                    (_mm512_unpacklo_epi32(from[0], from[1]), _mm512_unpackhi_epi32(from[0], from[1]));
+                let (c, d) =
+                    (_mm512_unpacklo_epi32(from[2], from[3]), _mm512_unpackhi_epi32(from[2], from[3]));
+                *to = [
+                    _mm512_unpacklo_epi64(a, c),
+                    _mm512_unpackhi_epi64(a, c),
+                    _mm512_unpacklo_epi64(b, d),
+                    _mm512_unpackhi_epi64(b, d),
+                ];
+            }
+            for j in 0..4 {
+                let (a, b, c, d) = (fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
+                let even = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d));
+                let odd = (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d));
+                let columns = [
+                    _mm512_shuffle_i32x4::<0x88>(even.0, even.1),
+                    _mm512_shuffle_i32x4::<0x88>(odd.0, odd.1),
+                    _mm512_shuffle_i32x4::<0xdd>(even.0, even.1),
+                    _mm512_shuffle_i32x4::<0xdd>(odd.0, odd.1),
+                ];
+                for (row, column) in rows[j..].iter_mut().step_by(4).zip(columns) {
+                    _mm512_storeu_si512(row.as_mut_ptr().cast(), column);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn to_float(self, values: __m512i) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(values) }
     }

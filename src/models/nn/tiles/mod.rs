@@ -9,6 +9,8 @@ mod activations;
 mod q4;
 mod q8;
 
+use super::brain::{self, Operands, Outputs, Parts};
+use super::simd::amx::Multiplier;
 use super::simd::{LANES, Level};
 use bytes::Bytes;
 use candle_core::quantized::GgmlDType;
@@ -137,6 +139,31 @@ impl Tiles {
             Blocks::Q4 => level.run(Multiply { parts: q4::parts(tile), x, products }),
         }
     }
+
+    /// The products of all rows with those of `x`, into `y` [m, outputs], through brain floats.
+    pub(super) fn multiply(
+        &self,
+        multiplier: Multiplier,
+        level: Level,
+        x: &[f32],
+        y: &mut [f32],
+        operands: &mut Operands,
+    ) -> candle_core::Result<()> {
+        let fill = |index: usize, to: Outputs<'_>| {
+            let tile = &self.bytes[index * self.tile_bytes()..][..self.tile_bytes()];
+            match self.blocks {
+                Blocks::Q8 => level.run(Widen { parts: q8::parts(tile), to }),
+                Blocks::Q4 => level.run(Widen { parts: q4::parts(tile), to }),
+            }
+        };
+        brain::multiply(multiplier, operands, x, self.dims(), Parts { left: 1, right: 1 }, fill, y)
+    }
+}
+
+/// The weights of a tile, in its values and scales, as brain floats.
+struct Widen<'a, V, S> {
+    parts: (&'a [V], &'a [S]),
+    to: Outputs<'a>,
 }
 
 /// The products of a tile, in its values and scales, with all activations.
@@ -215,6 +242,31 @@ mod tests {
                         assert!((value - found).abs() < tolerance, "{level:?} {blocks:?}: {value} {found}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn brain_floats_are_nearer_to_the_exact_products_than_bytes() {
+        for (blocks, n, k) in [(Blocks::Q8, 5, 96), (Blocks::Q8, 64, 32), (Blocks::Q4, 33, 512)] {
+            let (tiles, _, exact) = rows(blocks, n, k);
+            let x = values(45, k);
+            let exact: Vec<f64> = x
+                .chunks(k)
+                .flat_map(|x| {
+                    exact.chunks(k).map(move |w| w.iter().zip(x).map(|(w, x)| f64::from(w * x)).sum())
+                })
+                .collect();
+            let off = |found: &[f32]| -> f64 {
+                exact.iter().zip(found).map(|(exact, found)| (exact - f64::from(*found)).powi(2)).sum()
+            };
+            let bytes = off(&multiply(Level::best(), &tiles, &x).concat());
+            for (multiplier, level) in
+                Multiplier::all().flat_map(|one| Level::all().map(move |level| (one, level)))
+            {
+                let mut y = vec![f32::NAN; 45 * n];
+                tiles.multiply(multiplier, level, &x, &mut y, &mut Operands::default()).unwrap();
+                assert!(off(&y) < bytes, "{multiplier:?} {level:?} {blocks:?}: {} {bytes}", off(&y));
             }
         }
     }

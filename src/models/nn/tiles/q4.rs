@@ -5,9 +5,9 @@
 //! sixteen f16 scales, sixteen f16 steps of the minima, and for each 32 columns sixteen bytes that multiply the scales,
 //! then likewise for the minima. A value is `scale * factor * value - step * minimum`.
 
-use super::super::simd::{Columns, Halves, LANES, Lanes, Words};
-use super::Multiply;
+use super::super::simd::{Columns, Halves, Kernel, LANES, Lanes, Words, integers};
 use super::activations::{Block, WORDS};
+use super::{Multiply, Widen};
 
 /// Values of a row under one pair of scales.
 pub(super) const VALUES: usize = 256;
@@ -142,6 +142,37 @@ impl Columns for Multiply<'_, Values, [u8; SCALES]> {
         }
         for m in 0..M {
             lanes.store(totals[m], &mut self.products[start + m]);
+        }
+    }
+}
+
+impl Kernel for Widen<'_, Values, [u8; SCALES]> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, lanes: L) {
+        let (values, scales) = self.parts;
+        for (index, (values, scales)) in values.iter().zip(scales).enumerate() {
+            let scale = lanes.load_f16(at(scales, 0));
+            let step = lanes.load_f16(at(scales, size_of::<Halves>()));
+            for part in 0..PARTS {
+                let (mut scaled, mut least) = ([0.0; LANES], [0.0; LANES]);
+                lanes.store(lanes.mul(scale, lanes.load_bytes(at(scales, factors(part)))), &mut scaled);
+                lanes.store(lanes.mul(step, lanes.load_bytes(at(scales, minima(part)))), &mut least);
+                for (word, words) in values[part / 2].iter().enumerate() {
+                    let fours = integers(words);
+                    let value = |place: usize| -> [f32; LANES] {
+                        let mut values = [0.0; LANES];
+                        let shift = 8 * place + 4 * (part % 2);
+                        for (lane, four) in fours.iter().enumerate() {
+                            let value = (four >> shift & 15).cast_signed() as f32;
+                            values[lane] = value * scaled[lane] - least[lane];
+                        }
+                        values
+                    };
+                    let pair = (index * VALUES + part * VALUES / PARTS) / 2 + 2 * word;
+                    self.to.put(pair, value(0), value(1));
+                    self.to.put(pair + 1, value(2), value(3));
+                }
+            }
         }
     }
 }

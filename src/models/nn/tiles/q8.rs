@@ -3,9 +3,9 @@
 //! A tile holds for each 32 columns eight groups of sixteen times four values, 128 added; behind all of these for each 32
 //! columns sixteen f16 scales.
 
-use super::super::simd::{Columns, Halves, LANES, Lanes, Words};
-use super::Multiply;
+use super::super::simd::{Columns, Halves, Kernel, LANES, Lanes, Words, integers};
 use super::activations::{Block, WORDS};
+use super::{Multiply, Widen};
 
 /// Values of a row under one scale.
 pub(super) const VALUES: usize = 32;
@@ -82,6 +82,33 @@ impl Columns for Multiply<'_, Values, Halves> {
         }
         for m in 0..M {
             lanes.store(totals[m], &mut self.products[start + m]);
+        }
+    }
+}
+
+/// The highest bits of four bytes, which differ with 128 added.
+const SIGNS: u32 = u32::from_ne_bytes([128; 4]);
+
+impl Kernel for Widen<'_, Values, Halves> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, lanes: L) {
+        let (values, scales) = self.parts;
+        for (index, (values, scales)) in values.iter().zip(scales).enumerate() {
+            let mut scale = [0.0; LANES];
+            lanes.store(lanes.load_f16(scales), &mut scale);
+            for (word, words) in values.iter().enumerate() {
+                let fours = integers(words);
+                let value = |place: usize| -> [f32; LANES] {
+                    let mut values = scale;
+                    for (value, four) in values.iter_mut().zip(fours) {
+                        *value *= ((four ^ SIGNS).cast_signed() << (24 - 8 * place) >> 24) as f32;
+                    }
+                    values
+                };
+                let pair = index * VALUES / 2 + 2 * word;
+                self.to.put(pair, value(0), value(1));
+                self.to.put(pair + 1, value(2), value(3));
+            }
         }
     }
 }
