@@ -1,8 +1,8 @@
 //! Products of the many rows of a prompt as sums of products of brain floats, where the processor has a unit for them (AMX).
 //!
-//! A value is one brain float (8 bits of precision) or the sum of two (16 bits): the nearest one and the one that is nearest to what is left
-//! (bf16x2; Henry, Tang and Heinecke, 2019, arXiv:1904.06376). Of two such sums three products are taken, the one of what is left twice
-//! being smaller than the last bit of the others.
+//! A value is one brain float (8 bits of precision) or the sum of two (16 bits): the nearest one, and the nearest one to what is left
+//! (Henry, Tang and Heinecke, 2019, arXiv:1904.06376). Of two such sums three products are taken; what the fourth would add is
+//! smaller than what two brain floats leave out.
 
 use super::matrix::{PANEL, parted};
 use super::simd::amx::{DEPTH, Multiplier, SIDE, Steps, Sums, Tile, rounded, word};
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 /// Bytes of weights that one task multiplies with all rows: they stay in a core's own cache beside what they meet.
 const TASK: usize = 1 << 20;
-/// Tasks for each thread at least, so that all end at about the same time.
+/// Tasks for each thread at least, where there are enough panels, so that all end at about the same time.
 const FAIR: usize = 4;
 
 /// How many brain floats a value is the sum of: the activations, and the weights.
@@ -23,39 +23,140 @@ pub(super) struct Parts {
     pub(super) right: usize,
 }
 
-impl Parts {
-    /// Which parts are multiplied, the largest first.
-    fn pairs(self) -> impl Iterator<Item = (usize, usize)> {
-        let all = (0..self.left).flat_map(move |left| (0..self.right).map(move |right| (left, right)));
-        all.filter(|(left, right)| left + right < 2)
+/// The dimensions of a product.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    inputs: usize,
+    parts: Parts,
+    /// Panels of 32 outputs in a task.
+    panels: usize,
+}
+
+impl Shape {
+    fn new((outputs, inputs): (usize, usize), parts: Parts, threads: usize) -> Self {
+        let one = Self { inputs, parts, panels: 1 };
+        let held = TASK / (one.panel() * size_of::<Tile>()).max(1);
+        let panels = held.min(outputs.div_ceil(PANEL) / (FAIR * threads)).max(1);
+        Self { panels, ..one }
+    }
+
+    /// Tiles that the inputs need, one behind the other.
+    fn deep(self) -> usize {
+        self.inputs.div_ceil(DEPTH)
+    }
+
+    /// Tiles of 32 rows: for each 32 inputs a pair, one below the other, of each part.
+    fn band(self) -> usize {
+        2 * self.deep() * self.parts.left
+    }
+
+    /// Tiles of 32 outputs: for each 32 inputs a pair, side by side, of each part.
+    fn panel(self) -> usize {
+        2 * self.deep() * self.parts.right
+    }
+
+    /// Which pair of a band meets which pair of a panel: all but the smaller part with the smaller part.
+    fn steps(self) -> impl Iterator<Item = (usize, usize)> {
+        let Parts { left, right } = self.parts;
+        let pairs = (0..left).flat_map(move |a| (0..right).map(move |b| (a, b))).filter(|(a, b)| a + b < 2);
+        (0..self.deep()).flat_map(move |step| {
+            pairs.clone().map(move |(a, b)| (2 * (step * left + a), 2 * (step * right + b)))
+        })
     }
 }
 
 /// Memory of a product, used again by the next one.
 #[derive(Debug, Default)]
 pub(super) struct Operands {
-    /// For each 32 rows and 32 of their terms a pair of tiles for each part.
+    /// Bands.
     left: Vec<Tile>,
-    /// For each thread the weights of its task, laid out likewise.
+    /// The panels of a task of each thread.
     right: Vec<Vec<Tile>>,
     steps: Steps,
 }
 
+/// `x` [m, inputs] times weights [outputs, inputs], into `y` [m, outputs]. `fill` brings the weights of the sixteen outputs from
+/// sixteen times its number on, or of those that there are.
+pub(super) fn multiply(
+    multiplier: Multiplier,
+    operands: &mut Operands,
+    x: &[f32],
+    (outputs, inputs): (usize, usize),
+    parts: Parts,
+    fill: impl Fn(usize, Outputs<'_>) + Sync,
+    y: &mut [f32],
+) -> Result<()> {
+    let rows = x.len() / inputs.max(1);
+    if x.len() != rows * inputs || y.len() != rows * outputs || y.is_empty() {
+        bail!("{} activations for rows of {inputs}, {} products", x.len(), y.len());
+    }
+    let threads = rayon::current_num_threads();
+    let shape = Shape::new((outputs, inputs), parts, threads);
+    let Operands { left, right, steps } = operands;
+    steps.set(shape.steps());
+    arrange(x, shape, left);
+    right.resize_with(threads, Vec::new);
+    let tasks = Mutex::new(parted(y, outputs, rows, shape.panels).into_iter().enumerate());
+    let next = || tasks.lock().ok()?.next();
+    right.par_iter_mut().for_each(|right| {
+        make_room(right, shape);
+        while let Some((task, mut out)) = next() {
+            let first = task * shape.panels * PANEL / LANES;
+            let columns = out.first().map_or(0, |row| row.len());
+            for index in 0..columns.div_ceil(LANES) {
+                let panel = &mut right[index * LANES / PANEL * shape.panel()..][..shape.panel()];
+                fill(first + index, Outputs { panel, parts: parts.right, side: index % (PANEL / LANES) });
+            }
+            multiply_task(multiplier, left, right, shape, steps, &mut out);
+        }
+    });
+    Ok(())
+}
+
+/// Room for the panels of a task, with zeros where there are no inputs.
+fn make_room(right: &mut Vec<Tile>, shape: Shape) {
+    right.resize(shape.panels * shape.panel(), Tile::ZERO);
+    if !shape.inputs.is_multiple_of(DEPTH) {
+        let last = right.chunks_exact_mut(2 * shape.parts.right).skip(shape.deep() - 1);
+        last.step_by(shape.deep()).for_each(|tiles| tiles.fill(Tile::ZERO));
+    }
+}
+
+/// The products of all bands with the panels of a task, into the rows of `out`.
+fn multiply_task(
+    multiplier: Multiplier,
+    left: &[Tile],
+    right: &[Tile],
+    shape: Shape,
+    steps: &Steps,
+    out: &mut [&mut [f32]],
+) {
+    let columns = out.first().map_or(0, |row| row.len());
+    let mut sums = vec![Sums::default(); columns.div_ceil(PANEL)];
+    for (band, out) in left.chunks_exact(shape.band()).zip(out.chunks_mut(SIDE)) {
+        multiplier.sums(band, right, shape.panel(), steps, &mut sums);
+        for (row, out) in out.iter_mut().enumerate() {
+            for (out, sums) in out.chunks_mut(PANEL).zip(&sums) {
+                out.copy_from_slice(&sums[row][..out.len()]);
+            }
+        }
+    }
+}
+
 /// Where the weights of sixteen outputs go.
 pub(super) struct Outputs<'a> {
-    tiles: &'a mut [Tile],
+    panel: &'a mut [Tile],
     parts: usize,
     /// The first or the second of the two tiles side by side.
     side: usize,
 }
 
 impl Outputs<'_> {
-    /// The words of part `part` with the weights of inputs `2 pair` and `2 pair + 1`.
+    /// The words of a part with the weights of inputs `2 pair` and `2 pair + 1`.
     #[inline(always)]
-    fn words(&mut self, part: usize, pair: usize) -> &mut [[u8; 4]; LANES] {
+    fn words(&mut self, part: usize, pair: usize) -> &mut [[u8; 4]] {
         let (step, line) = (pair / LANES, pair % LANES);
-        let line = &mut self.tiles[2 * (step * self.parts + part) + self.side].0[line];
-        line.as_chunks_mut().0.as_mut_array().expect("a line of words")
+        self.panel[2 * (step * self.parts + part) + self.side].0[line].as_chunks_mut().0
     }
 
     /// Takes weights that are brain floats, the one of the first input in the lower half of a word.
@@ -70,8 +171,8 @@ impl Outputs<'_> {
     #[inline(always)]
     pub(super) fn put(&mut self, pair: usize, mut first: [f32; LANES], mut second: [f32; LANES]) {
         for part in 0..self.parts {
-            let words = self.words(part, pair);
-            for (to, (first, second)) in words.iter_mut().zip(first.iter_mut().zip(&mut second)) {
+            let words = self.words(part, pair).iter_mut();
+            for (to, (first, second)) in words.zip(first.iter_mut().zip(&mut second)) {
                 *to = word(taken(first), taken(second));
             }
         }
@@ -86,101 +187,46 @@ fn taken(value: &mut f32) -> u32 {
     near
 }
 
-/// `x` [m, inputs] times the weights [outputs, inputs] that `fill` brings, sixteen outputs at a time from the given one times sixteen on,
-/// into `y` [m, outputs].
-pub(super) fn multiply(
-    multiplier: Multiplier,
-    operands: &mut Operands,
-    x: &[f32],
-    (outputs, inputs): (usize, usize),
-    parts: Parts,
-    fill: impl Fn(usize, Outputs<'_>) + Sync,
-    y: &mut [f32],
-) -> Result<()> {
-    let rows = x.len() / inputs.max(1);
-    if x.len() != rows * inputs || y.len() != rows * outputs || y.is_empty() {
-        bail!("{} activations for rows of {inputs}, {} products", x.len(), y.len());
-    }
-    let (deep, threads) = (inputs.div_ceil(DEPTH), rayon::current_num_threads());
-    let Operands { left, right, steps } = operands;
-    steps.set((0..deep).flat_map(|step| {
-        parts.pairs().map(move |(a, b)| (2 * (step * parts.left + a), 2 * (step * parts.right + b)))
-    }));
-    let (band, panel) = (2 * deep * parts.left, 2 * deep * parts.right);
-    arrange(x, inputs, parts.left, left);
-    let panels = share(outputs.div_ceil(PANEL), panel * size_of::<Tile>(), threads);
-    right.resize_with(threads, Vec::new);
-    let tasks = Mutex::new(parted(y, outputs, rows, panels).into_iter().enumerate());
-    let next = || tasks.lock().ok()?.next();
-    right.par_iter_mut().for_each(|right| {
-        right.resize(panels * panel, Tile::ZERO);
-        if !inputs.is_multiple_of(DEPTH) {
-            right
-                .chunks_exact_mut(2 * parts.right)
-                .skip(deep - 1)
-                .step_by(deep)
-                .for_each(|last| last.fill(Tile::ZERO));
-        }
-        while let Some((task, mut out)) = next() {
-            let first = task * panels * PANEL;
-            let width = out.first().map_or(0, |row| row.len());
-            for column in (0..width).step_by(LANES) {
-                let tiles = &mut right[column / PANEL * panel..][..panel];
-                let side = column % PANEL / LANES;
-                fill((first + column) / LANES, Outputs { tiles, parts: parts.right, side });
-            }
-            let mut sums = vec![Sums::default(); width.div_ceil(PANEL)];
-            for (left, out) in left.chunks_exact(band).zip(out.chunks_mut(SIDE)) {
-                multiplier.sums(left, right, panel, steps, &mut sums);
-                for (row, out) in out.iter_mut().enumerate() {
-                    for (out, sums) in out.chunks_mut(PANEL).zip(&sums) {
-                        out.copy_from_slice(&sums[row][..out.len()]);
-                    }
-                }
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Panels of a task, of all and the `bytes` of one.
-fn share(panels: usize, bytes: usize, threads: usize) -> usize {
-    (TASK / bytes.max(1)).min(panels / (FAIR * threads)).max(1)
-}
-
-/// The rows of `x` in `parts`, terms and rows that are missing at the end being zero.
-fn arrange(x: &[f32], inputs: usize, parts: usize, left: &mut Vec<Tile>) {
-    let (rows, deep) = (x.len() / inputs, inputs.div_ceil(DEPTH));
-    let band = 2 * deep * parts;
-    left.resize(rows.div_ceil(SIDE) * band, Tile::ZERO);
-    let bands = left.par_chunks_exact_mut(band).zip(x.par_chunks(SIDE * inputs));
-    bands.for_each(|(tiles, x)| Level::best().run(Arrange { x, inputs, parts, tiles }));
+/// The rows of `x` as bands, with zeros where there are no rows or inputs.
+fn arrange(x: &[f32], shape: Shape, left: &mut Vec<Tile>) {
+    let rows = x.len() / shape.inputs;
+    left.resize(rows.div_ceil(SIDE) * shape.band(), Tile::ZERO);
+    let bands = left.par_chunks_exact_mut(shape.band()).zip(x.par_chunks(SIDE * shape.inputs));
+    bands.for_each(|(band, x)| Level::best().run(Arrange { x, shape, band }));
 }
 
 struct Arrange<'a> {
     x: &'a [f32],
-    inputs: usize,
-    parts: usize,
-    tiles: &'a mut [Tile],
+    shape: Shape,
+    band: &'a mut [Tile],
+}
+
+impl Arrange<'_> {
+    /// What there is of 32 inputs of a row.
+    #[inline(always)]
+    fn values(&self, row: usize, step: usize) -> [f32; DEPTH] {
+        let (inputs, mut values) = (self.shape.inputs, [0.0; DEPTH]);
+        let places = step * DEPTH..((step + 1) * DEPTH).min(inputs);
+        let x = self.x.get(row * inputs..).and_then(|x| x.get(places)).unwrap_or_default();
+        // Whole ones by a copy of known length.
+        if let Some(all) = x.first_chunk() {
+            return *all;
+        }
+        values[..x.len()].copy_from_slice(x);
+        values
+    }
 }
 
 impl Kernel for Arrange<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        for (step, tiles) in self.tiles.chunks_exact_mut(2 * self.parts).enumerate() {
-            for row in 0..SIDE {
-                let mut values = [0.0; DEPTH];
-                let places = step * DEPTH..((step + 1) * DEPTH).min(self.inputs);
-                let x = self.x.get(row * self.inputs..).and_then(|x| x.get(places)).unwrap_or_default();
-                match x.first_chunk() {
-                    Some(x) => values = *x,
-                    None => values[..x.len()].copy_from_slice(x),
-                }
-                for tiles in tiles.chunks_exact_mut(2) {
-                    let line = &mut tiles[row / LANES].0[row % LANES];
-                    for (to, value) in line.as_chunks_mut::<2>().0.iter_mut().zip(&mut values) {
-                        *to = ((taken(value) >> 16) as u16).to_le_bytes();
-                    }
+        let (parts, deep) = (self.shape.parts.left, self.shape.deep());
+        for (step, row) in (0..deep).flat_map(|step| (0..SIDE).map(move |row| (step, row))) {
+            let mut values = self.values(row, step);
+            for part in 0..parts {
+                let tile = &mut self.band[2 * (step * parts + part) + row / LANES];
+                for (to, value) in tile.0[row % LANES].as_chunks_mut::<2>().0.iter_mut().zip(&mut values) {
+                    *to = ((taken(value) >> 16) as u16).to_le_bytes();
                 }
             }
         }
@@ -196,7 +242,9 @@ mod tests {
     const SHAPES: [(usize, usize, usize); 5] =
         [(45, 50, 70), (1, 3, 1), (33, 64, 600), (32, 32, 32), (2, 7, 17)];
 
-    fn values(seed: u64, count: usize, narrow: fn(f32) -> f32) -> Vec<f32> {
+    type Narrow = fn(f32) -> f32;
+
+    fn values(seed: u64, count: usize, narrow: Narrow) -> Vec<f32> {
         let values = noise(seed, count).to_vec1::<f32>().unwrap();
         values.into_iter().map(narrow).collect()
     }
@@ -234,10 +282,11 @@ mod tests {
 
     #[test]
     fn products_are_as_exact_as_their_parts() {
-        let (brain, half): (fn(f32) -> f32, fn(f32) -> f32) =
-            (|w| bf16::from_f32(w).to_f32(), |w| f16::from_f32(w).to_f32());
+        let brain = |w| bf16::from_f32(w).to_f32();
+        let half = |w| f16::from_f32(w).to_f32();
         // Half a unit of the last of 8 bits for each value, or of 16.
-        let all = [(1, 1, half, 2f64.powi(-8)), (2, 1, brain, 2f64.powi(-16)), (2, 2, half, 2f64.powi(-16))];
+        let all: [(usize, usize, Narrow, f64); 3] =
+            [(1, 1, half, 2f64.powi(-8)), (2, 1, brain, 2f64.powi(-16)), (2, 2, half, 2f64.powi(-16))];
         for multiplier in Multiplier::all() {
             let mut operands = Operands::default();
             for (left, right, narrow, most) in all {
@@ -255,7 +304,8 @@ mod tests {
     fn nothing_is_left_of_the_product_before() {
         for multiplier in Multiplier::all() {
             let (mut operands, parts) = (Operands::default(), Parts { left: 2, right: 2 });
-            products(multiplier, &mut operands, (&[f32::NAN; 6400], &[f32::NAN; 6400]), 64, parts);
+            let nothing = vec![f32::NAN; 6400];
+            products(multiplier, &mut operands, (&nothing, &nothing), 64, parts);
             for (rows, inputs, outputs) in SHAPES {
                 let (x, w) = (values(1, rows * inputs, |x| x), values(2, outputs * inputs, |w| w));
                 let y = products(multiplier, &mut operands, (&x, &w), inputs, parts);
@@ -298,8 +348,8 @@ mod tests {
 
     #[test]
     fn tasks_are_of_a_size_and_enough_for_all_threads() {
-        assert_eq!(share(1000, TASK / 4, 2), 4);
-        assert_eq!(share(24, TASK / 4, 2), 3);
-        assert_eq!((share(3, 0, 64), share(3, 2 * TASK, 1)), (1, 1));
+        let panels = |dims, right| Shape::new(dims, Parts { left: 2, right }, 2).panels;
+        assert_eq!((panels((32_000, 4096), 1), panels((32_000, 4096), 2)), (4, 2));
+        assert_eq!((panels((640, 4096), 1), panels((1, 1), 1), panels((32_000, 1 << 20), 1)), (2, 1, 1));
     }
 }

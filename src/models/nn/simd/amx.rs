@@ -290,8 +290,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_the_sums_of_all_steps() {
-        let (left, right, panel) = (tiles(1, 6), tiles(5, 8), 4);
         const ALL: [(usize, usize); 4] = [(0, 0), (4, 0), (2, 2), (0, 2)];
+        let (left, right, panel) = (tiles(1, 6), tiles(5, 8), 4);
         let mut steps = Steps::default();
         steps.set(ALL.into_iter());
         for multiplier in Multiplier::all() {

@@ -168,7 +168,7 @@ impl Kernel for Widen<'_, Values, [u8; SCALES]> {
                         }
                         values
                     };
-                    let pair = (index * VALUES + part * VALUES / PARTS) / 2 + 2 * word;
+                    let pair = 2 * ((index * PARTS + part) * WORDS + word);
                     self.to.put(pair, value(0), value(1));
                     self.to.put(pair + 1, value(2), value(3));
                 }

@@ -105,7 +105,7 @@ impl Kernel for Widen<'_, Values, Halves> {
                     }
                     values
                 };
-                let pair = index * VALUES / 2 + 2 * word;
+                let pair = 2 * (index * WORDS + word);
                 self.to.put(pair, value(0), value(1));
                 self.to.put(pair + 1, value(2), value(3));
             }
