@@ -30,7 +30,7 @@ impl Buffers {
     }
 }
 
-/// What a step is for. Each has its own products of dense weights, so that a prompt gives the same states in whatever pieces
+/// What a step is for. Each has its own products, so that a prompt gives the same states in whatever pieces
 /// it is read, and a conversation the same ids whatever is generated beside it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {

@@ -2,7 +2,7 @@
 //!
 //! candle widens a whole bf16 matrix for every product and rounds the activations to f16 where the weights are f16.
 //! Here only the weights are narrow. A few activations meet each weight as it passes by; the many of a prompt meet panels of
-//! widened weights. The products of an activation depend on which way it goes, not on which others go with it.
+//! widened weights or, where the processor multiplies these, brain floats. The products of an activation depend on which way it goes, not on which others go with it.
 
 use super::brain::{self, Operands, Outputs, Parts};
 use super::matrix::{PANEL, Windows, multiply_once};
@@ -90,27 +90,16 @@ impl HalfRows {
     }
 
     /// The products of all rows with those of `x`, into `y` [m, outputs]; each value is summed in the order of the inputs.
-    pub(super) fn multiply(
-        &self,
-        level: Level,
-        x: &[f32],
-        y: &mut [f32],
-        operands: &mut Operands,
-    ) -> Result<()> {
-        if let Some(multiplier) = Multiplier::fast() {
-            return self.multiply_brain(multiplier, level, x, y, operands);
-        }
+    pub(super) fn multiply(&self, level: Level, x: &[f32], y: &mut [f32]) -> Result<()> {
         if self.brain {
             multiply::<Bf16>(level, &self.bytes, self.dims(), x, y)
         } else {
             multiply::<F16>(level, &self.bytes, self.dims(), x, y)
         }
     }
-}
 
-impl HalfRows {
     /// [`Self::multiply`] through brain floats: one for each bf16 weight, two for an f16 weight, which has no more bits.
-    fn multiply_brain(
+    pub(super) fn multiply_brain(
         &self,
         multiplier: Multiplier,
         level: Level,
@@ -123,7 +112,7 @@ impl HalfRows {
         let fill = |index: usize, to: Outputs<'_>| {
             let rows = &self.bytes[index * size..(index * size + size).min(self.bytes.len())];
             if self.brain {
-                level.run(AsTheyAre { rows, stride, to });
+                level.run(Copied { rows, stride, to });
             } else {
                 level.run(Split { rows, stride, to });
             }
@@ -133,13 +122,13 @@ impl HalfRows {
 }
 
 /// At most sixteen bf16 rows for brain floats.
-struct AsTheyAre<'a> {
+struct Copied<'a> {
     rows: &'a [u8],
     stride: usize,
     to: Outputs<'a>,
 }
 
-impl Kernel for AsTheyAre<'_> {
+impl Kernel for Copied<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         for (block, start) in (0..self.stride).step_by(size_of::<Words>()).enumerate() {

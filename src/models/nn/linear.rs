@@ -242,29 +242,38 @@ impl Linear {
         y.to_dtype(x.dtype())?.reshape(shape)
     }
 
-    /// [`Self::multiply`] at the pace of many rows, whose products with dense weights differ from it in the last bits.
+    /// [`Self::multiply`] at the pace of many rows, whose products differ from it: for dense weights in the last bits, for quantised ones
+    /// by what bytes leave out of activations, where the processor multiplies brain floats.
     pub fn multiply_many(
         &self,
         x: &[f32],
         y: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> candle_core::Result<()> {
-        let (dims, level) = (self.dims, Level::best());
-        if !x.len().is_multiple_of(dims.1) {
-            candle_core::bail!("{} activations for rows of {}", x.len(), dims.1)
+        self.multiply_many_by(Multiplier::fast(), x, y, scratch)
+    }
+
+    fn multiply_many_by(
+        &self,
+        multiplier: Option<Multiplier>,
+        x: &[f32],
+        y: &mut Vec<f32>,
+        scratch: &mut Scratch,
+    ) -> candle_core::Result<()> {
+        let ((outputs, inputs), level) = (self.dims, Level::best());
+        if !x.len().is_multiple_of(inputs) {
+            candle_core::bail!("{} activations for rows of {inputs}", x.len())
         }
-        match &self.weight {
-            Weight::Half(rows) => {
-                y.resize(x.len() / dims.1 * dims.0, 0.0);
-                rows.multiply(level, x, y, &mut scratch.operands)
+        y.resize(x.len() / inputs * outputs, 0.0);
+        let operands = &mut scratch.operands;
+        match (&self.weight, multiplier) {
+            (Weight::Half(rows), Some(multiplier)) => rows.multiply_brain(multiplier, level, x, y, operands),
+            (Weight::Tiles(tiles), Some(multiplier)) => {
+                tiles.multiply_brain(multiplier, level, x, y, operands)
             }
-            Weight::Tiles(tiles) if let Some(multiplier) = Multiplier::fast() => {
-                y.resize(x.len() / dims.1 * dims.0, 0.0);
-                tiles.multiply(multiplier, level, x, y, &mut scratch.operands)
-            }
-            Weight::Dense(weight) if host::is_here(weight) => {
-                y.resize(x.len() / dims.1 * dims.0, 0.0);
-                dense::multiply_wide(level, &host::values(weight)?, dims, x, y)
+            (Weight::Half(rows), None) => rows.multiply(level, x, y),
+            (Weight::Dense(weight), _) if host::is_here(weight) => {
+                dense::multiply_wide(level, &host::values(weight)?, self.dims, x, y)
             }
             _ => self.multiply(x, y, scratch),
         }
@@ -416,20 +425,24 @@ mod tests {
         for (outputs, inputs) in [(70, 256), (7, 50), (64, 35)] {
             let (w, x) = (random(outputs, inputs), random(45, inputs));
             let x: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
-            for kind in WeightKind::ALL {
+            let ways = || Multiplier::all().map(Some).chain([None]);
+            for (kind, way) in WeightKind::ALL.into_iter().flat_map(|kind| ways().map(move |way| (kind, way)))
+            {
                 let linear = Linear::new(&w, kind, &Device::Cpu).unwrap();
                 let (mut few, mut many, mut one) = (Vec::new(), Vec::new(), Vec::new());
                 linear.multiply(&x, &mut few, &mut Scratch::default()).unwrap();
-                linear.multiply_many(&x, &mut many, &mut Scratch::default()).unwrap();
-                // Quantised rows meet bytes on one way, on the other one it may be brain floats.
-                let each = if matches!(kind, WeightKind::Q8 | WeightKind::Q4) { 0.03 } else { 3e-5 };
+                linear.multiply_many_by(way, &x, &mut many, &mut Scratch::default()).unwrap();
+                // Few rows meet quantised ones as bytes, many of them may be brain floats.
+                let is_quantised = matches!(kind, WeightKind::Q8 | WeightKind::Q4);
+                let each = if is_quantised && way.is_some() { 0.03 } else { 3e-5 };
                 for (few, many) in few.iter().zip(&many) {
-                    assert!((few - many).abs() < each * (inputs as f32).sqrt(), "{kind}: {few} {many}");
+                    let off = (few - many).abs();
+                    assert!(off < each * (inputs as f32).sqrt(), "{kind} {way:?}: {few} {many}");
                 }
-                linear.multiply_many(&x[44 * inputs..], &mut one, &mut Scratch::default()).unwrap();
-                assert_eq!(one, many[44 * outputs..], "{kind}");
-                let uneven = linear.multiply_many(&x[1..], &mut one, &mut Scratch::default());
-                assert!(uneven.is_err(), "{kind}");
+                linear.multiply_many_by(way, &x[44 * inputs..], &mut one, &mut Scratch::default()).unwrap();
+                assert_eq!(one, many[44 * outputs..], "{kind} {way:?}");
+                let uneven = linear.multiply_many_by(way, &x[1..], &mut one, &mut Scratch::default());
+                assert!(uneven.is_err(), "{kind} {way:?}");
             }
         }
     }
