@@ -2,7 +2,8 @@
 //!
 //! candle widens a whole bf16 matrix for every product and rounds the activations to f16 where the weights are f16.
 //! Here only the weights are narrow. A few activations meet each weight as it passes by; the many of a prompt meet panels of
-//! widened weights or, where the processor multiplies these, brain floats. The products of an activation depend on which way it goes, not on which others go with it.
+//! widened weights or, where the processor multiplies these, brain floats. The products of an activation depend on which way it
+//! goes, not on which others go with it.
 
 use super::brain::{self, Operands, Outputs, Parts};
 use super::matrix::{PANEL, Windows, multiply_once};
@@ -196,7 +197,7 @@ fn multiply<S: Stored>(
     multiply_once(Windows::rows(x, inputs), (inputs, outputs), fill, y)
 }
 
-/// Rows of weights as columns of a panel; the columns beyond them keep what they had.
+/// Rows of weights as columns of a panel; what the columns beyond them hold means nothing.
 struct Arrange<'a, S: Stored> {
     rows: &'a [S::Element],
     panel: &'a mut [[f32; PANEL]],

@@ -22,7 +22,7 @@ pub mod sums;
 pub mod tiles;
 mod winograd;
 
-/// Whether prompts meet the processor's tiles for brain floats, and have other last bits than without.
+/// Whether prompts go through brain floats on this processor, which changes their states: with quantised weights by more than the last bits.
 pub fn multiplies_brain_floats() -> bool {
     simd::amx::Multiplier::fast().is_some()
 }

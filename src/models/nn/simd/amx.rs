@@ -240,42 +240,10 @@ mod linux {
     }
 }
 
-/// The nearest brain float in the upper half; of two that are equally near the larger one, as only sums of many terms are built of them.
-#[inline(always)]
-pub(crate) fn rounded(value: f32) -> u32 {
-    const HALF: u32 = 0x8000;
-    const NAN: u32 = 0x7fc0_0000;
-    // Without the test, some bits of what is no number would become zero.
-    if value.is_nan() { NAN } else { value.to_bits().wrapping_add(HALF) & !0xffff }
-}
-
-/// Two brain floats from upper halves in a word.
-#[inline(always)]
-pub(crate) fn word(first: u32, second: u32) -> [u8; 4] {
-    (first >> 16 | second).to_le_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::nn::noise;
     use half::bf16;
-
-    #[test]
-    fn the_nearest_brain_float_is_taken() {
-        let values = noise(1, 4096).to_vec1::<f32>().unwrap();
-        let edges = [0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-40, f32::INFINITY, f32::NEG_INFINITY, -2.0];
-        for value in values.into_iter().chain(edges) {
-            assert_eq!(rounded(value) >> 16, u32::from(bf16::from_f32(value).to_bits()), "{value}");
-        }
-        // Between 1 and the next brain float, 1 + 2^-7.
-        assert_eq!(f32::from_bits(rounded(1.0 + 1.0 / 256.0)), 1.0 + 1.0 / 128.0);
-        assert_eq!(f32::from_bits(rounded(-1.0 - 1.0 / 256.0)), -1.0 - 1.0 / 128.0);
-        for nan in [f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xffff_ffff)] {
-            assert!(f32::from_bits(rounded(nan)).is_nan());
-        }
-        assert_eq!(word(rounded(1.0), rounded(-2.0)), [0x80, 0x3f, 0x00, 0xc0]);
-    }
 
     /// Tiles of whole numbers from -8 to 8, whose sums are exact in any order.
     fn tiles(seed: usize, count: usize) -> Vec<Tile> {

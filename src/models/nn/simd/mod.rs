@@ -2,7 +2,8 @@
 //!
 //! Three ways lead there. [`vectors`] compiles plain loops over f32 values, and [`tile`] is the one loop of f32 products.
 //! A [`Kernel`] names its operations, sixteen numbers at a time ([`Lanes`]), because it multiplies bytes and half-precision
-//! floats; [`Level::run`] has it compiled for each kind of processor. [`amx`] multiplies blocks of brain floats where there is a unit for them.
+//! floats; [`Level::run`] has it compiled for each kind of processor. [`amx`] multiplies blocks of brain floats where there is a unit
+//! for them.
 //!
 //! All `unsafe` of the networks is in this folder: calls into code for instructions that were found to be there, loads and
 //! stores through references to exactly as many numbers as they touch, and one block of assembly, since Rust has no names for
